@@ -1,0 +1,33 @@
+"""Style-based variational autoencoder for real-world super-resolution, in TensorFlow.
+
+    import ssrvae_tf
+    sharp = ssrvae_tf.upscale(photo)       # an array or a Pillow image in, the same kind out, four times larger
+    model = ssrvae_tf.load("faces-x4")     # a Keras model: model.predict(batch in [0, 1])
+
+Both names are resolved at their first use, so importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+__version__ = "0.1.0"
+
+if sys.argv[:1] == ["-m"]:  # python -m ssrvae_tf.X: its own lines would drown in TensorFlow's start-up log
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_HOME = {"load": "ssrvae_tf.loading", "upscale": "ssrvae_tf.upscaling"}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'ssrvae_tf' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,328 @@
+"""Every setting of a training, from YAML and the command line, typed and named for a reader of the paper."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import functools
+import re
+import sys
+from pathlib import Path
+from typing import Callable, List, Literal, Optional, get_args, get_origin, get_type_hints
+
+import yaml
+
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.models.style_vae import LossWeights
+
+# What may change when a run goes on: how long it lasts, not what it is.
+MAY_CHANGE = ("out", "epochs", "max_minutes", "hr", "lr")
+_OTHER_MODEL = {"style": "sr_network", "sr": "style_vae"}
+
+
+@dataclasses.dataclass
+class StyleVAESettings:
+    """Stage 1's networks and losses; see `ssrvae_tf.models.StyleVAE`.
+
+    Args:
+        form: transfer (learns, the default) or paper (eqs. 3-6 and nothing else).
+        latent_dim: size of the style code z.
+        filters: width of the encoders and the generator.
+        adain: style by AdaIN; false joins the code to the features once (table 5).
+        mutual_information: train with MINE's bound (table 5).
+        encoder_strides: stride of each of E_LR's 8 blocks; early strides trade a little detail for much time.
+        weights: of the losses.
+    """
+
+    form: Literal["transfer", "paper"] = "transfer"
+    latent_dim: int = 256
+    filters: int = 64
+    adain: bool = True
+    mutual_information: bool = True
+    encoder_strides: List[int] = dataclasses.field(default_factory=lambda: [1, 1, 2, 1, 1, 2, 1, 1])
+    weights: LossWeights = dataclasses.field(default_factory=LossWeights)
+
+
+@dataclasses.dataclass
+class SRNetworkSettings:
+    """Stage 2's network; see `ssrvae_tf.models.SRNetwork`.
+
+    Args:
+        filters: width; a multiple of 8.
+        global_blocks: blocks with global attention (GARB).
+        local_blocks: blocks with local relation attention (LARB).
+        global_attention: false leaves plain residual blocks (table 4).
+        local_attention: false leaves plain residual blocks (table 4).
+        chunk: queries of global attention held at once; bounds memory on large inputs.
+        kernel_size: window of local relation, in pixels.
+        share: channels that share one weight map.
+        geometry: LR-Net's geometry prior.
+    """
+
+    filters: int = 64
+    global_blocks: int = 8
+    local_blocks: int = 8
+    global_attention: bool = True
+    local_attention: bool = True
+    chunk: Optional[int] = None
+    kernel_size: int = 7
+    share: int = 8
+    geometry: bool = False
+
+
+@dataclasses.dataclass
+class FitConfig:
+    """Train one of the two stages.
+
+    Args:
+        stage: style (styleVAE, from unpaired faces) or sr (the super-resolution network, on pairs).
+        hr: folder of high-resolution photos.
+        lr: folder of real low-resolution photos: needed by stage style; stage sr takes real styles from it.
+        style: where stage sr's pairs come from: a styleVAE's run folder or name, bicubic or classical.
+        out: the run's folder. A run that is there already goes on.
+        init: run folder or name whose weights to start from.
+        scale: 2, 4 or 8.
+        hr_size: side of the faces in stage style, in pixels.
+        patch_size: side of the HR patches in stage sr, in pixels.
+        crop: fit shrinks larger photos to hr_size first (folders of faces), random cuts patches at full size.
+        bicubic_share: share of stage sr's pairs that is shrunk bicubically, so that clean photos do not suffer.
+        batch_size: samples of a step, over all devices.
+        epochs: epochs to train in all.
+        steps_per_epoch: steps of an epoch; unset, as many as one pass over the HR photos takes.
+        max_minutes: stop, resumable, after this long.
+        learning_rate: of Adam.
+        critic_learning_rate: of the critics' Adam in stage style.
+        schedule: constant, or cosine down to 1 % over all epochs.
+        warmup_steps: of a linear rise before the cosine.
+        ema: momentum of the average of weights that is kept as the result; 0 keeps the last weights.
+        precision: float32, mixed_bfloat16 or mixed_float16.
+        seed: of weights, batches and noise.
+        style_vae: stage style's model.
+        sr_network: stage sr's model.
+    """
+
+    stage: Literal["style", "sr"] = "sr"
+    hr: Optional[str] = None
+    lr: Optional[str] = None
+    style: str = "faces-style"
+    out: Optional[str] = None
+    init: Optional[str] = None
+    scale: Literal[2, 4, 8] = 4
+    hr_size: int = 128
+    patch_size: int = 64
+    crop: Literal["fit", "random"] = "fit"
+    bicubic_share: float = 0.0
+    batch_size: int = 16
+    epochs: int = 10
+    steps_per_epoch: Optional[int] = None
+    max_minutes: Optional[float] = None
+    learning_rate: float = 1e-4
+    critic_learning_rate: float = 2e-4
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    ema: float = 0.0
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    seed: int = 0
+    style_vae: StyleVAESettings = dataclasses.field(default_factory=StyleVAESettings)
+    sr_network: SRNetworkSettings = dataclasses.field(default_factory=SRNetworkSettings)
+
+    def __post_init__(self):
+        sizes = ("batch_size", "epochs", "steps_per_epoch", "hr_size", "patch_size")
+        for name in (*sizes, "style_vae.filters", "style_vae.latent_dim", "sr_network.filters"):
+            self._check(name, lambda value: value >= 1, "at least 1")
+        for name in ("learning_rate", "critic_learning_rate", "max_minutes"):
+            self._check(name, lambda value: value > 0, "above 0")
+        for name in ("hr_size", "patch_size"):
+            self._check(name, lambda value: value % self.scale == 0, f"a multiple of --scale, {self.scale}")
+        self._check("warmup_steps", lambda value: value >= 0, "at least 0")
+        self._check("bicubic_share", lambda value: 0 <= value <= 1, "from 0 to 1")
+        self._check("ema", lambda value: 0 <= value < 1, "at least 0 and below 1")
+        self._check("seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
+
+    def _check(self, name: str, good: Callable, wanted: str) -> None:
+        value = functools.reduce(getattr, name.split("."), self)
+        if value is not None and not good(value):
+            raise UserError(f"{_flag(name)} {value}: it must be {wanted}")
+
+
+_NESTED = {"style_vae": StyleVAESettings, "style_vae.weights": LossWeights, "sr_network": SRNetworkSettings}
+
+
+def parse(arguments: list[str] | None = None) -> FitConfig:
+    """The configuration that a command line asks for: `--config FILE.yaml`, then every field by its name.
+
+    Raises:
+        UserError: for an unknown or ill-typed field, in one line with the nearest valid name.
+    """
+    words, files = [], []
+    arguments = iter(sys.argv[1:] if arguments is None else arguments)
+    for word in arguments:
+        option, equals, value = word.partition("=")
+        if option == "--config":
+            files.append(value if equals else next(arguments, None))
+        elif option.startswith("--"):
+            option = _flag(option[2:])
+            if option[2:] not in _options() and option != "--help":
+                raise UserError(f"{option}: no such option{_nearest(option[2:], _options())}")
+            words.append(option + equals + value)
+        else:
+            words.append(word)
+    for file in files:
+        _check_names(_yaml(file), f"--config {file}: ")
+    # Files first: the command line overrides them wherever they stand.
+    return _typed(lambda parser: parser.parse_args([f"--config={file}" for file in files] + words))
+
+
+def from_dict(values: dict) -> FitConfig:
+    """A configuration from nested plain values, as YAML gives them.
+
+    Raises:
+        UserError: for an unknown or ill-typed field.
+    """
+    _check_names(values, "")
+    return _typed(lambda parser: parser.parse_object(values))
+
+
+def _typed(read: Callable) -> FitConfig:
+    """What `read` makes of the parser, types checked, as a configuration."""
+    import jsonargparse
+
+    try:
+        values = read(_parser()).as_dict()
+    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
+        raise UserError(_one_line(str(error))) from error
+    values.pop("config")
+    values["style_vae"]["weights"] = LossWeights(**values["style_vae"]["weights"])
+    for name in ("style_vae", "sr_network"):
+        values[name] = _NESTED[name](**values[name])
+    return FitConfig(**values)
+
+
+def _parser():
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(
+        prog="python -m ssrvae_tf.fit",
+        usage="%(prog)s --stage style|sr [--config FILE.yaml] [--FIELD VALUE]...",
+        description="Train a stage, or go on with a training that is in --out.",
+        formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=34, width=120),
+        exit_on_error=False,
+        print_config=None,
+    )
+    parser.add_argument("--config", action="config", metavar="FILE.yaml", help="fields, such as configs/smoke.yaml")
+    for name, (kind, default, text) in _fields(FitConfig).items():
+        shown = "" if default is None else f" [{default}]"
+        shown = (text + shown).replace("%", "%%")
+        parser.add_argument(_flag(name), type=kind, default=default, metavar=_plain(kind)[0], help=shown)
+    return parser
+
+
+def _fields(kind, prefix: str = "") -> dict[str, tuple]:
+    """(type, default, documentation) of each field by its dotted name."""
+    hints, found = get_type_hints(kind), {}
+    texts = dict(re.findall(r"^ +(\w+): (.+)$", kind.__doc__, re.MULTILINE))
+    defaults = kind()
+    for field in dataclasses.fields(kind):
+        name = prefix + field.name
+        if name in _NESTED:
+            found.update(_fields(_NESTED[name], f"{name}."))
+        else:
+            found[name] = hints[field.name], getattr(defaults, field.name), texts[field.name]
+    return found
+
+
+def _plain(kind) -> tuple[str, str]:
+    """A type as it stands in the help and in a message."""
+    inner = [each for each in get_args(kind) if each is not type(None)]
+    if get_origin(kind) is Literal:
+        return "|".join(map(str, inner)), "one of " + ", ".join(map(str, inner))
+    if get_origin(kind) is list:
+        return "[N,N,...]", "a list such as [1,2,1]"
+    named = {int: ("N", "a whole number"), float: ("X", "a number"), str: ("TEXT", "text")}
+    return {bool: ("true|false", "true or false"), **named}[inner[0] if inner else kind]
+
+
+def _options() -> list[str]:
+    return [_flag(name)[2:] for name in _fields(FitConfig)]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _yaml(path: str | None) -> dict:
+    if path is None or not Path(path).is_file():
+        raise UserError(f"--config {path or '(nothing)'}: no such file: give a YAML file, such as those in configs/")
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise UserError(f"--config {path}: not YAML, line {line}: {error.problem}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"--config {path}: cannot be read: {' '.join(str(error).split())}") from error
+    return {} if values is None else values
+
+
+def _check_names(values, source: str, prefix: str = "") -> None:
+    if not isinstance(values, dict):
+        what = prefix[:-1] or "the file"
+        raise UserError(f"{source}{what} is {str(values)[:40]!r}: fields are wanted, each as `name: value`")
+    kind = _NESTED[prefix[:-1]] if prefix else FitConfig
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name, value in values.items():
+        if name not in known:
+            raise UserError(f"{source}{prefix}{name}: no such field{_nearest(str(name), known)}")
+        if prefix + name in _NESTED:
+            _check_names(value, source, f"{prefix}{name}.")
+
+
+def _nearest(given: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(given, names, 1, 0.5)
+    return f": did you mean {close[0]}?" if close else f": there are {', '.join(names)}"
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split())
+    key = re.search(r'Parser key "([^"]+)"', text)
+    fields = _fields(FitConfig)
+    if not key or key[1] not in fields:
+        return text
+    came = re.findall(r"Got value: (.*)$", text)
+    return f"{_flag(key[1])}{' ' + came[0] if came else ''}: it must be {_plain(fields[key[1]][0])[1]}"
+
+
+def flat(values: dict, prefix: str = "") -> dict:
+    """Nested values by dotted names."""
+    found = {}
+    for name, value in values.items():
+        found.update(flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value})
+    return found
+
+
+def resolved(config: FitConfig) -> dict:
+    """All fields as nested plain values, without the model of the other stage."""
+    values = dataclasses.asdict(config)
+    del values[_OTHER_MODEL[config.stage]]
+    return values
+
+
+def write(config: FitConfig, path: str | Path) -> None:
+    """Write `resolved(config)` as YAML, beside and renamed."""
+    beside = Path(f"{path}.part")
+    beside.write_text(yaml.safe_dump(resolved(config), sort_keys=False))
+    beside.replace(path)
+
+
+def read(path: str | Path) -> FitConfig:
+    """Read what `write` wrote.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+        values.pop(_OTHER_MODEL[values["stage"]], None)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError) as error:
+        raise UserError(f"{path}: not the settings of a run: restore the file, or take another folder") from error
+    return from_dict(values)

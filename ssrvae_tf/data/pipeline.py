@@ -1,0 +1,182 @@
+"""Batches for both stages. Everything is a pure function of (seed, step), so a resumed run sees what an unbroken
+one would have seen."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from ssrvae_tf.data.degradations import bicubic, classical
+from ssrvae_tf.data.photos import PhotoSet
+from ssrvae_tf.errors import UserError
+
+# Independent streams of random numbers that share one seed.
+_HR, _LR, _STYLE, _KIND, _NOISE, _SHARE, _DEGRADE = range(7)
+
+
+def style_batches(
+    hr: PhotoSet,
+    lr: PhotoSet,
+    hr_size: int,
+    scale: int,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    synthetic: bool = True,
+) -> tf.data.Dataset:
+    """Unpaired faces for styleVAE, without end: dicts of float32 images in [0, 1]. With S = hr_size, s = S // scale:
+
+        hr      (B, S, S, 3)  high-resolution faces
+        lr      (B, s, s, 3)  real low-resolution faces, in an order of their own
+        style   (B, s, s, 3)  if `synthetic`: another HR face, degraded by `classical`
+        target  (B, s, s, 3)  if `synthetic`: `hr` degraded in the same way, with noise of its own
+        index   (B,) int64    the sample's number since step 0, to derive further random numbers from
+
+    Args:
+        hr: faces of at least hr_size. Each is seen once in an epoch.
+        lr: faces of at least hr_size // scale.
+        seed: the batch of a step depends on nothing but `seed` and that step.
+        start_step: the first step to give; the run's position when it goes on.
+        synthetic: whether to give `style` and `target`, for the `transfer` form.
+
+    Raises:
+        UserError: if hr_size is no multiple of `scale`.
+    """
+    _check_multiple(hr_size, scale, "HR size")
+    seed = int(seed) % 2**32
+    lr_size = hr_size // scale
+    sides = [hr_size, lr_size] + [hr_size] * synthetic
+
+    def read(index):
+        index = int(index)
+        face = _pick(hr, hr_size, seed, _HR, index)
+        images = [face, _pick(lr, lr_size, seed, _LR, index)]
+        if synthetic:
+            images.append(_pick(hr, hr_size, seed, _STYLE, index, other_than=_photo_number(len(hr), seed, _HR, index)))
+        return images
+
+    def sample(index):
+        images = tf.numpy_function(read, [index], [tf.uint8] * len(sides), stateful=False)
+        images = [tf.ensure_shape(image, (side, side, 3)) for image, side in zip(images, sides)]
+        element = {"hr": _to_float(images[0]), "lr": _to_float(images[1]), "index": index}
+        if synthetic:
+            pair = tf.stack([_to_float(images[2]), element["hr"]])
+            pair = classical(pair, scale, _seed(seed, _KIND, index), _seed(seed, _NOISE, index))
+            element["style"], element["target"] = pair[0], pair[1]
+        return element
+
+    return _samples(sample, batch_size, start_step).prefetch(tf.data.AUTOTUNE)
+
+
+def sr_batches(
+    hr: PhotoSet,
+    patch_size: int,
+    scale: int,
+    batch_size: int,
+    seed: int,
+    degrade="bicubic",
+    styles: PhotoSet | None = None,
+    bicubic_share: float = 0.0,
+    start_step: int = 0,
+) -> tf.data.Dataset:
+    """Pairs for the SR network, without end: (lr, hr) float32 in [0, 1], hr (B, P, P, 3), lr (B, P/scale, P/scale, 3).
+
+    Args:
+        hr: photos of at least patch_size; a random patch of each, flipped half the time.
+        patch_size: P, a multiple of `scale`.
+        degrade: "bicubic"; "classical", of a new kind for each sample; or a TensorFlow function
+            (hr (B, P, P, 3), styles (B, s, s, 3) or None, seed (2,) int64) -> lr.
+        styles: real LR photos, from which `degrade` gets a random batch, s = styles.size.
+        bicubic_share: the share of samples that are shrunk bicubically instead, so that clean photos stay clean.
+        start_step: the first step to give.
+
+    Raises:
+        UserError: if patch_size is no multiple of `scale`.
+    """
+    _check_multiple(patch_size, scale, "patch size")
+    seed = int(seed) % 2**32
+    if not callable(degrade) and degrade not in ("bicubic", "classical"):
+        raise ValueError(f'degrade is {degrade!r}, must be "bicubic", "classical" or a function')
+    use_styles = callable(degrade) and styles is not None
+    sides = [patch_size, styles.size] if use_styles else [patch_size]
+
+    def read(index):
+        index = int(index)
+        images = [_pick(hr, patch_size, seed, _HR, index)]
+        if use_styles:
+            images.append(_pick(styles, styles.size, seed, _LR, index))
+        return images
+
+    def sample(index):
+        images = tf.numpy_function(read, [index], [tf.uint8] * len(sides), stateful=False)
+        images = [tf.ensure_shape(image, (side, side, 3)) for image, side in zip(images, sides)]
+        element = {"hr": _to_float(images[0]), "index": index}
+        if use_styles:
+            element["style"] = _to_float(images[1])
+        if degrade == "classical":
+            kind, noise = _seed(seed, _KIND, index), _seed(seed, _NOISE, index)
+            element["lr"] = classical(element["hr"], scale, kind, noise)
+        return element
+
+    def pair(batch):
+        first = batch["index"][0]
+        if degrade == "bicubic":
+            return bicubic(batch["hr"], scale), batch["hr"]
+        if callable(degrade):
+            lr = degrade(batch["hr"], batch.get("style"), _seed(seed, _DEGRADE, first))
+            lr = tf.ensure_shape(lr, (batch_size, patch_size // scale, patch_size // scale, 3))
+        else:
+            lr = batch["lr"]
+        if bicubic_share > 0:
+            chance = tf.random.stateless_uniform((batch_size, 1, 1, 1), _seed(seed, _SHARE, first), alg="philox")
+            lr = tf.where(chance < bicubic_share, bicubic(batch["hr"], scale), lr)
+        return lr, batch["hr"]
+
+    batches = _samples(sample, batch_size, start_step)
+    return batches.map(pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _check_multiple(size, scale, name):
+    if size % scale:
+        raise UserError(f"{name} is {size}, must be a multiple of the scale, {scale}: choose {size - size % scale}")
+
+
+def _samples(sample, batch_size, start_step):
+    """Batches of `sample(index)` from index start_step * batch_size on, in order."""
+    numbers = tf.data.Dataset.range(start_step * batch_size, np.iinfo(np.int64).max)
+    samples = numbers.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return samples.batch(batch_size, drop_remainder=True)
+
+
+def _seed(seed, stream, index):
+    """A (2,) int64 seed for stateless operations."""
+    return tf.stack([tf.constant(seed * 16 + stream, tf.int64), index])
+
+
+def _to_float(image):
+    return tf.cast(image, tf.float32) / 255.0
+
+
+@functools.lru_cache(maxsize=16)
+def _permutation(length, seed, stream, epoch):
+    return np.random.default_rng((seed, stream, epoch)).permutation(length)
+
+
+def _photo_number(length, seed, stream, index):
+    """The photo of sample `index`: every epoch is a new order of all photos."""
+    epoch, position = divmod(index, length)
+    return int(_permutation(length, seed, stream, epoch)[position])
+
+
+def _pick(photos, size, seed, stream, index, other_than=None):
+    """A random size x size piece of the sample's photo, flipped half the time: uint8 (size, size, 3)."""
+    number = _photo_number(len(photos), seed, stream, index)
+    if number == other_than:
+        number = (number + 1) % len(photos)
+    photo = photos.photo(number)
+    rng = np.random.default_rng((seed, stream, index, 1))
+    top, left = (int(rng.integers(side - size + 1)) for side in photo.shape[:2])
+    piece = photo[top : top + size, left : left + size]
+    return np.ascontiguousarray(piece[:, ::-1] if rng.random() < 0.5 else piece)

@@ -1,0 +1,26 @@
+"""How a user's mistake reaches the user: one line, no traceback."""
+
+from __future__ import annotations
+
+import sys
+from typing import Callable
+
+
+class UserError(Exception):
+    """Bad input. The text says what came, what was wanted and what to do."""
+
+
+def exit_cleanly(main: Callable[[], int | None]) -> None:
+    """Run an entry point and leave the process with its exit code.
+
+    0 or what `main` returns; 2 after a `UserError`, whose text is printed as one line; 130 after Ctrl-C.
+    """
+    try:
+        code = main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        code = 130
+    sys.exit(code)

@@ -1,0 +1,132 @@
+"""A model, beside bicubic, on folders of photos: what `python -m ssrvae_tf.evaluate` and notebooks call."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from ssrvae_tf.data.photos import find_photos, read_photo
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.metrics import Features, Report
+from ssrvae_tf.metrics.comparisons import compare_degradations, compare_pairs, compare_real, degradation
+
+_SIDE = 128  # HR size of the shipped models
+_SMALLEST = 11  # SSIM's window
+
+
+def evaluate(
+    model,
+    hr: str | Path,
+    degrade="bicubic",
+    lr: str | Path | None = None,
+    style: str | Path | None = None,
+    features: str | Path | None = None,
+    limit: int | None = None,
+    crop: int | None = None,
+    seed: int = 0,
+    name: str = "model",
+) -> Report:
+    """Read the photos, and measure the model in the way that fits what is given.
+
+    Args:
+        model: an SRNetwork or a StyleVAE.
+        hr: folder of sharp photos.
+        degrade: how pairs are made: "bicubic", "classical" or a StyleVAE.
+        lr: folder of real small photos; no pairs then.
+        style: folder of real small photos that a StyleVAE takes its styles from; None: it draws them itself.
+        features: SavedModel for the distances; None: the published Inception.
+        limit: at most so many photos of each folder, drawn by `seed`.
+        crop: side of the centre of each HR photo that is used, cut to a multiple of the scale. Real small photos and
+            styles are resized to crop / scale. None: whole HR photos for pairs; else the HR size that the StyleVAE
+            was trained on, or 128.
+        seed: of the drawing of photos, styles and degradations.
+        name: of the model, in the table.
+
+    Raises:
+        UserError: if a folder, the feature model or the combination of the arguments is of no use.
+    """
+    style_vae = next((each for each in (model, degrade) if is_style_vae(each)), None)
+    side = crop or (style_vae.lr_size * style_vae.scale if style_vae else _SIDE)
+    side -= side % model.scale
+    by_distance = lr is not None
+    least = model.scale if by_distance else _SMALLEST
+    if side < least:
+        raise UserError(f"--crop {crop}: leaves {side} pixels at scale {model.scale}, {least} are needed: give more")
+    if is_style_vae(model) and not by_distance:
+        raise UserError(f"--model {name} is a StyleVAE: give real small photos by --lr to compare its results with")
+    if style is not None and style_vae is None:
+        raise UserError(f"--style {style}: only a StyleVAE takes styles: give one by --degrade or --model")
+    if is_style_vae(degrade) and degrade.scale != model.scale:
+        raise UserError(f"--degrade: its scale is {degrade.scale}, that of --model is {model.scale}: give equal scales")
+    measure = Features(features) if by_distance else None  # before the photos, so that it fails early
+
+    draw = {"limit": limit, "seed": seed, "minimum": 2 if by_distance else 1}
+    hr_photos = read_hr(hr, side if crop or by_distance else None, model.scale, **draw)
+    styles = read_small(style, side // model.scale, "--style", **draw) if style is not None else None
+    if is_style_vae(model):
+        lr_photos = read_small(lr, side // model.scale, "--lr", **draw)
+        report = compare_degradations(model, hr_photos, lr_photos, measure, styles, seed, name)
+    elif by_distance:
+        lr_photos = read_small(lr, side // model.scale, "--lr", **draw)
+        report = compare_real(model, lr_photos, hr_photos, measure, name)
+    else:
+        how = degrade if isinstance(degrade, str) else f"{degrade.name}, {'given' if styles else 'its own'} styles"
+        degrade = degradation(degrade, model.scale, styles, seed)
+        report = compare_pairs(model, hr_photos, degrade, name, f"degraded by {how}")
+    report.settings = {"model": name, "hr": hr, "lr": lr, "style": style, "features": features}
+    report.settings.update(crop=crop, limit=limit, seed=seed)
+    return report
+
+
+def is_style_vae(model) -> bool:
+    return hasattr(model, "degrade")
+
+
+def read_hr(folder, crop: int | None, scale: int, limit: int | None = None, seed: int = 0, minimum: int = 1) -> list:
+    """Centres of sharp photos, uint8: crop x crop, or whole, cut to multiples of `scale`. Smaller ones are skipped."""
+    least = crop or -(-_SMALLEST // scale) * scale
+
+    def centre(photo):
+        if min(photo.shape[:2]) < least:
+            raise UserError(f"{photo.shape[1]}x{photo.shape[0]}, must be at least {least} pixels on each side")
+        sides = [crop or side // scale * scale for side in photo.shape[:2]]
+        top, left = ((whole - side) // 2 for whole, side in zip(photo.shape, sides))
+        return photo[top : top + sides[0], left : left + sides[1]]
+
+    return _read(folder, "--hr", centre, limit, seed, minimum)
+
+
+def read_small(folder, size: int, what: str, limit: int | None = None, seed: int = 0, minimum: int = 1) -> list:
+    """Real small photos, uint8 size x size: the centre square, resized (bicubic)."""
+
+    def fit(photo):
+        return np.asarray(ImageOps.fit(Image.fromarray(photo), (size, size), Image.BICUBIC))
+
+    return _read(folder, what, fit, limit, seed, minimum)
+
+
+def _read(folder, what, prepare, limit, seed, minimum):
+    """At most `limit` usable photos in an order drawn by `seed`; what cannot be used is named on stderr."""
+    paths = find_photos(folder, what)
+    wanted = min(limit or len(paths), len(paths))
+    photos, skipped = [], []
+    with tqdm(total=wanted, desc=what, unit="photo", disable=None, leave=False) as bar:
+        for number in np.random.default_rng(seed).permutation(len(paths)):
+            if len(photos) == wanted:
+                break
+            path = paths[number]
+            try:
+                photos.append(prepare(read_photo(path)))
+                bar.update()
+            except UserError as error:
+                reason = str(error)
+                skipped.append(reason if str(path) in reason else f"{path}: {reason}")
+    if skipped:
+        print(f"{what} {folder}: skipped {len(skipped)} files, such as {skipped[0]}", file=sys.stderr)
+    if len(photos) < minimum:
+        raise UserError(f"{what} {folder}: {len(photos)} usable photos, at least {minimum} wanted: add photos")
+    return photos

@@ -1,0 +1,26 @@
+"""The layers of the two models."""
+
+from ssrvae_tf.layers.adain import AdaIN
+from ssrvae_tf.layers.attention import GlobalAttention, LocalAttention
+from ssrvae_tf.layers.blocks import GARB, ICNR, LARB, ResidualBlock, SubPixelUpsampling
+from ssrvae_tf.layers.images import bicubic_shrink, high_pass, local_mean
+from ssrvae_tf.layers.local_relation import local_relation
+from ssrvae_tf.layers.mine import StatisticsNetwork, mean_and_deviation, mutual_information_bound
+
+__all__ = [
+    "GARB",
+    "ICNR",
+    "LARB",
+    "AdaIN",
+    "GlobalAttention",
+    "LocalAttention",
+    "ResidualBlock",
+    "StatisticsNetwork",
+    "SubPixelUpsampling",
+    "bicubic_shrink",
+    "high_pass",
+    "local_mean",
+    "local_relation",
+    "mean_and_deviation",
+    "mutual_information_bound",
+]

@@ -1,0 +1,151 @@
+"""Global (non-local) and local relation attention."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow import keras
+
+from ssrvae_tf.layers.local_relation import local_relation
+
+
+def _pointwise(filters: int, name: str, dtype) -> keras.layers.Layer:
+    return keras.layers.Conv2D(filters, 1, name=name, dtype=dtype)
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class GlobalAttention(keras.layers.Layer):
+    """Mix every position with every other one (eqs. 7-9).
+
+    out_j = gate * v(sum_i softmax_i(f(x_i) . g(x_j)) h(x_i)) + x_j, with 1x1 convolutions f, g, h, v, as in SAGAN.
+    (B, H, W, C) -> the same shape. `gate` starts at 0, so a fresh layer is the identity.
+
+    Args:
+        reduction: f, g and h have C // reduction channels, v brings back C. 8, as in SAGAN.
+        chunk: queries whose attention rows are held at once; bounds memory to chunk * H * W, in the backward pass
+            too, which computes the rows again. None holds all (H * W)^2.
+
+    Raises:
+        ValueError: if C is not a multiple of `reduction`.
+    """
+
+    def __init__(self, reduction: int = 8, chunk: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.reduction, self.chunk = reduction, chunk
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if channels % self.reduction:
+            raise ValueError(f"{channels} channels: they must be a multiple of reduction, {self.reduction}")
+        inner = channels // self.reduction
+        policy = self.dtype_policy
+        self.f, self.g, self.h = (_pointwise(inner, name, policy) for name in "fgh")
+        self.v = _pointwise(channels, "v", policy)
+        for layer in (self.f, self.g, self.h):
+            layer.build((None, None, None, channels))
+        self.v.build((None, None, None, inner))
+        self.gate = self.add_weight(name="gate", shape=(), initializer="zeros", dtype="float32")
+        self.built = True
+
+    def call(self, x):
+        batch, height, width = tf.unstack(tf.shape(x)[:3])
+        keys, queries, values = (self._positions(layer(x)) for layer in (self.f, self.g, self.h))  # (B, N, C/8)
+        if self.chunk:
+            mixed = self._attend_in_chunks(queries, keys, values)
+        else:
+            mixed = _attend(queries, keys, values)
+        mixed = tf.reshape(mixed, [batch, height, width, values.shape[-1]])
+        return x + tf.cast(self.gate, x.dtype) * self.v(mixed)
+
+    @staticmethod
+    def _positions(x):
+        shape = tf.shape(x)
+        return tf.reshape(x, [shape[0], shape[1] * shape[2], x.shape[-1]])
+
+    def _attend_in_chunks(self, queries, keys, values):
+        batch, positions = tf.unstack(tf.shape(queries)[:2])
+        chunks = -(-positions // self.chunk)
+        padded = tf.pad(queries, [[0, 0], [0, chunks * self.chunk - positions], [0, 0]])
+        padded = tf.reshape(padded, [batch, chunks, self.chunk, queries.shape[-1]])
+        attend = tf.recompute_grad(_attend)
+        mixed = tf.map_fn(
+            lambda rows: attend(rows, keys, values),
+            tf.transpose(padded, [1, 0, 2, 3]),
+            parallel_iterations=1,
+            fn_output_signature=tf.TensorSpec([None, self.chunk, values.shape[-1]], values.dtype),
+        )  # (chunks, B, chunk, C/8)
+        mixed = tf.reshape(tf.transpose(mixed, [1, 0, 2, 3]), [batch, chunks * self.chunk, values.shape[-1]])
+        return mixed[:, :positions]
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "reduction": self.reduction, "chunk": self.chunk}
+
+
+def _attend(queries, keys, values):
+    # Cast first: products of float16 features overflow.
+    queries, keys = tf.cast(queries, tf.float32), tf.cast(keys, tf.float32)
+    scores = tf.matmul(queries, keys, transpose_b=True)  # (B, queries, N)
+    return tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class LocalAttention(keras.layers.Layer):
+    """Mix every pixel's window by how alike its pixels are (eqs. 10-11).
+
+    out = gate * o(local_relation(q(x), k(x), v(x))) + x with 1x1 convolutions q, k, v, o.
+    (B, H, W, C) -> the same shape. `gate` starts at 0, so a fresh layer is the identity.
+
+    Args:
+        kernel_size: side of the window. 7, as in LR-Net.
+        share: channels that share one weight map. 8, as in LR-Net.
+        geometry: add LR-Net's geometry prior, a small network on the true (dx, dy) offsets. The paper has none.
+
+    Raises:
+        ValueError: if C is not a multiple of `share`, or kernel_size is even.
+    """
+
+    def __init__(self, kernel_size: int = 7, share: int = 8, geometry: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        if kernel_size % 2 == 0 or kernel_size < 1:
+            raise ValueError(f"kernel_size is {kernel_size}: it must be odd")
+        self.kernel_size, self.share, self.geometry = kernel_size, share, geometry
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if channels % self.share:
+            raise ValueError(f"{channels} channels: they must be a multiple of share, {self.share}")
+        maps = channels // self.share
+        policy = self.dtype_policy
+        self.query, self.key = (_pointwise(maps, name, policy) for name in ("query", "key"))
+        self.value, self.out = (_pointwise(channels, name, policy) for name in ("value", "out"))
+        for layer in (self.query, self.key, self.value, self.out):
+            layer.build((None, None, None, channels))
+        if self.geometry:
+            dense = [keras.layers.Dense(16, "relu", dtype="float32"), keras.layers.Dense(maps, dtype="float32")]
+            self.prior = keras.Sequential(dense, name="prior")
+            self.prior.build((None, 2))
+        self.gate = self.add_weight(name="gate", shape=(), initializer="zeros", dtype="float32")
+        self.built = True
+
+    def call(self, x, training=None):
+        # XLA pays where one shape comes again and again, and does not run on several CPU devices.
+        single = tf.distribute.get_strategy().num_replicas_in_sync == 1
+        compiled = bool(training) and single and None not in x.shape[1:]
+        prior = self._prior() if self.geometry else None
+        mixed = local_relation(self.query(x), self.key(x), self.value(x), self.kernel_size, prior, compiled)
+        return x + tf.cast(self.gate, x.dtype) * self.out(mixed)
+
+    def _prior(self):
+        offsets = tf.range(self.kernel_size, dtype=tf.float32) - self.kernel_size // 2
+        offsets = tf.stack(tf.meshgrid(offsets, offsets), -1)  # (k, k, 2): dx, dy in pixels
+        maps = self.prior(tf.reshape(offsets, [-1, 2]))
+        return tf.reshape(maps, [self.kernel_size, self.kernel_size, -1])
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def get_config(self):
+        own = {"kernel_size": self.kernel_size, "share": self.share, "geometry": self.geometry}
+        return {**super().get_config(), **own}

@@ -1,0 +1,148 @@
+"""Residual blocks, alone and with attention, and sub-pixel upscaling."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow import keras
+
+from ssrvae_tf.layers.attention import GlobalAttention, LocalAttention
+
+
+class _SameShape(keras.layers.Layer):
+    """(B, H, W, C) -> the same shape."""
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class ResidualBlock(_SameShape):
+    """x + conv(relu(conv(x))), 3x3, without normalisation, as in EDSR.
+
+    (B, H, W, C) -> the same shape.
+    """
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        own = {"padding": "same", "dtype": self.dtype_policy}
+        self.first = keras.layers.Conv2D(channels, 3, activation="relu", name="first", **own)
+        self.second = keras.layers.Conv2D(channels, 3, name="second", **own)
+        for layer in (self.first, self.second):
+            layer.build((None, None, None, channels))
+        self.built = True
+
+    def call(self, x):
+        return x + self.second(self.first(x))
+
+
+class _AttentionBlock(_SameShape):
+    """A residual block, then attention."""
+
+    def _attention(self) -> keras.layers.Layer:
+        raise NotImplementedError
+
+    def build(self, input_shape):
+        self.residual = ResidualBlock(name="residual", dtype=self.dtype_policy)
+        self.attention = self._attention()
+        for layer in (self.residual, self.attention):
+            layer.build(input_shape)
+        self.built = True
+
+    def call(self, x, training=None):
+        return self.attention(self.residual(x), training=training)
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class GARB(_AttentionBlock):
+    """Global attention residual block. (B, H, W, C) -> the same shape. Arguments as in `GlobalAttention`."""
+
+    def __init__(self, reduction: int = 8, chunk: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.reduction, self.chunk = reduction, chunk
+
+    def _attention(self):
+        return GlobalAttention(self.reduction, self.chunk, name="attention", dtype=self.dtype_policy)
+
+    def get_config(self):
+        return {**super().get_config(), "reduction": self.reduction, "chunk": self.chunk}
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class LARB(_AttentionBlock):
+    """Local relation residual block. (B, H, W, C) -> the same shape. Arguments as in `LocalAttention`."""
+
+    def __init__(self, kernel_size: int = 7, share: int = 8, geometry: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.kernel_size, self.share, self.geometry = kernel_size, share, geometry
+
+    def _attention(self):
+        own = (self.kernel_size, self.share, self.geometry)
+        return LocalAttention(*own, name="attention", dtype=self.dtype_policy)
+
+    def get_config(self):
+        own = {"kernel_size": self.kernel_size, "share": self.share, "geometry": self.geometry}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class ICNR(keras.initializers.Initializer):
+    """Start a sub-pixel convolution as nearest-neighbour enlargement, free of checkerboards (arXiv 1707.02937).
+
+    Args:
+        scale: of the depth-to-space that follows; the kernel's last axis is a multiple of scale^2.
+        initializer: of the kernel that the scale^2 sub-pixels share.
+    """
+
+    def __init__(self, scale: int = 2, initializer="glorot_uniform"):
+        self.scale, self.initializer = scale, keras.initializers.get(initializer)
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        channels = shape[-1] // self.scale**2
+        return tf.tile(self.initializer((*shape[:-1], channels), dtype=dtype), [1] * (len(shape) - 1) + [self.scale**2])
+
+    def get_config(self):
+        return {"scale": self.scale, "initializer": keras.initializers.serialize(self.initializer)}
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class SubPixelUpsampling(keras.layers.Layer):
+    """Enlarge by 2, once or several times: 3x3 convolution to 4 C channels, depth to space (arXiv 1609.05158).
+
+    (B, H, W, C) -> (B, scale H, scale W, C).
+
+    Args:
+        scale: 1, 2, 4, 8, ...
+
+    Raises:
+        ValueError: if scale is not a power of two.
+    """
+
+    def __init__(self, scale: int = 2, **kwargs):
+        super().__init__(**kwargs)
+        if scale < 1 or scale & (scale - 1):
+            raise ValueError(f"scale is {scale}: it must be a power of two, such as 2, 4 or 8")
+        self.scale = scale
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        own = {"padding": "same", "dtype": self.dtype_policy}
+        self.convolutions = [
+            keras.layers.Conv2D(4 * channels, 3, kernel_initializer=ICNR(2), name=f"times_{2 ** (i + 1)}", **own)
+            for i in range(self.scale.bit_length() - 1)
+        ]
+        for layer in self.convolutions:
+            layer.build((None, None, None, channels))
+        self.built = True
+
+    def call(self, x):
+        for convolution in self.convolutions:
+            x = tf.nn.depth_to_space(convolution(x), 2)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        enlarged = [side and side * self.scale for side in (height, width)]
+        return (batch, *enlarged, channels)
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}

@@ -1,0 +1,62 @@
+"""Fixed image operations: bicubic shrinking, means, high-pass. float32, (B, H, W, C) -> (B, H', W', C)."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+
+def bicubic_shrink(images: tf.Tensor, scale: int) -> tf.Tensor:
+    """Shrink by an integer factor as Pillow's BICUBIC: antialiased Keys kernel (a = -1/2), renormalised at borders.
+
+    A strided convolution divided by that of ones: any H and W (multiples of scale), and plain TFLite operators.
+    """
+    if scale == 1:
+        return images
+    count = 4 * scale - scale % 2  # an output lies between two pixels if scale is even, on one if it is odd
+    taps = _keys(np.abs((np.arange(count) - (count - 1) / 2) / scale))
+    taps = (taps / taps.sum()).astype("float32")
+    for kernel in (taps[:, None], taps[None, :]):
+        images = _strided(images, kernel, scale)
+    return images
+
+
+def _strided(images: tf.Tensor, kernel: np.ndarray, scale: int) -> tf.Tensor:
+    channels = images.shape[-1]
+    filters = np.repeat(kernel[:, :, None, None], channels, axis=2)
+    strides = [scale if size > 1 else 1 for size in kernel.shape]
+    margin = (kernel.size - scale) // 2  # the first output's centre lies (scale - 1) / 2 into the image
+    edges = [[0, 0], *([margin, margin] if size > 1 else [0, 0] for size in kernel.shape), [0, 0]]
+
+    def shrink(tensor):
+        return tf.nn.conv2d(_planes(tf.pad(tensor, edges)), filters[:, :, :1], [1, *strides, 1], "VALID")
+
+    return _channels(shrink(images), channels) / _channels(shrink(tf.ones_like(images[:1, ..., :1])), 1)
+
+
+def _planes(images: tf.Tensor) -> tf.Tensor:
+    """(B, H, W, C) -> (B * C, H, W, 1)."""
+    shape = tf.shape(images)
+    return tf.reshape(tf.transpose(images, [0, 3, 1, 2]), [shape[0] * shape[3], shape[1], shape[2], 1])
+
+
+def _channels(planes: tf.Tensor, channels: int) -> tf.Tensor:
+    """The inverse of `_planes`."""
+    shape = tf.shape(planes)
+    return tf.transpose(tf.reshape(planes, [-1, channels, shape[1], shape[2]]), [0, 2, 3, 1])
+
+
+def _keys(distance: np.ndarray, a: float = -0.5) -> np.ndarray:
+    near = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
+    far = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
+
+
+def local_mean(images: tf.Tensor, size: int) -> tf.Tensor:
+    """The mean over a size x size window; at borders over the pixels inside."""
+    return tf.nn.avg_pool2d(images, size, 1, "SAME")
+
+
+def high_pass(images: tf.Tensor) -> tf.Tensor:
+    """What a 3x3 mean takes away."""
+    return images - local_mean(images, 3)

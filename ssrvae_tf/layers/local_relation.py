@@ -1,0 +1,177 @@
+"""The core of local relation attention: a softmax over each pixel's window, without copies of the windows.
+
+Layout: a row of pixels and its maps are one axis (W * G), so that a shift by one pixel is a contiguous slice, and the
+channels that share a weight map lie on a leading axis (C / G, B, H, W * G), over which the weights broadcast.
+The backward pass recomputes the weights from the nearest key's distance and the log-sum-exp; nothing of the window's
+size is kept between the passes.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Callable
+
+import tensorflow as tf
+
+# The key of a pixel outside the image: its distance is finite in float32 and its weight is exactly 0.
+_FAR = 1e18
+
+
+def local_relation(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    kernel_size: int = 7,
+    prior: tf.Tensor | None = None,
+    jit_compile: bool = False,
+) -> tf.Tensor:
+    """Mix every pixel's window by how alike query and keys are (eqs. 10-11).
+
+    out[p, c] = sum_s softmax_s(-(query[p, g] - key[p + s, g])^2 + prior[s, g]) value[p + s, c], with g = c mod G and s
+    over the window's pixels that lie inside the image.
+
+    Args:
+        query: (B, H, W, G).
+        key: (B, H, W, G).
+        value: (B, H, W, C), C a multiple of G.
+        kernel_size: side of the window in pixels, odd.
+        prior: (kernel_size, kernel_size, G) added to the logits, as in LR-Net; the paper has none.
+        jit_compile: compile with XLA: 3 times faster in training on a CPU, once a few seconds for each new shape.
+
+    Returns:
+        (B, H, W, C) in value's dtype; the arithmetic is float32.
+
+    Raises:
+        ValueError: if C is not a multiple of G or kernel_size is even.
+    """
+    maps, channels = query.shape[-1], value.shape[-1]
+    if channels % maps:
+        raise ValueError(f"value has {channels} channels, query {maps}: the first must be a multiple of the second")
+    if kernel_size % 2 == 0 or kernel_size < 1:
+        raise ValueError(f"kernel_size is {kernel_size}: it must be odd")
+    batch, height, width = tf.unstack(tf.shape(value)[:3])
+    share = channels // maps
+
+    def rows(tensor: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(tf.cast(tensor, tf.float32), [batch, height, width * maps])
+
+    shared = tf.reshape(tf.cast(value, tf.float32), [batch, height, width, share, maps])
+    shared = tf.reshape(tf.transpose(shared, [3, 0, 1, 2, 4]), [share, batch, height, width * maps])
+    operands = [rows(query), rows(key), shared]
+    if prior is not None:
+        operands.append(tf.reshape(tf.cast(prior, tf.float32), [kernel_size**2, maps]))
+    mixed = _relation(kernel_size, maps, jit_compile)(*operands)  # (C / G, B, H, W * G)
+    mixed = tf.transpose(tf.reshape(mixed, [share, batch, height, width, maps]), [1, 2, 3, 0, 4])
+    return tf.ensure_shape(tf.cast(tf.reshape(mixed, tf.shape(value)), value.dtype), value.shape)
+
+
+@functools.lru_cache(maxsize=None)
+def _relation(size: int, maps: int, jit_compile: bool) -> Callable:
+    """The differentiable core for one window size. Each step is a function of its own, so that XLA fuses within a
+    step but does not compute the weights again for each of the channels that share them."""
+    window = _Window(size, maps)
+
+    def step(function: Callable) -> Callable:
+        return tf.function(function, jit_compile=True) if jit_compile else function
+
+    log_sum, weights, mix = step(window.log_sum), step(window.weights), step(window.mix)
+    logits_gradient, value_gradient = step(window.logits_gradient), step(window.value_gradient)
+    query_key_gradient, prior_gradient = step(window.query_key_gradient), step(window.prior_gradient)
+
+    @tf.custom_gradient
+    def relation(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior: tf.Tensor):
+        norms = log_sum(query, key, *prior)
+        out = mix(weights(query, key, *norms, *prior), value)
+
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            weight = weights(query, key, *norms, *prior)
+            logits = logits_gradient(weight, value, upstream, out)
+            gradients = [*query_key_gradient(query, key, logits), value_gradient(weight, upstream)]
+            return gradients + [prior_gradient(logits)] * len(prior)
+
+        return out, gradient
+
+    return relation
+
+
+class _Window:
+    """The steps over a window's shifts. Rows are (..., H, W * maps); lists run over the size * size shifts."""
+
+    def __init__(self, size: int, maps: int):
+        self.size, self.maps, self.radius = size, maps, size // 2
+        self.shifts = [(row, column) for row in range(size) for column in range(size)]
+
+    def _padded(self, rows: tf.Tensor, fill: float = 0.0) -> tf.Tensor:
+        margin, side = self.radius, self.radius * self.maps
+        edges = [[0, 0]] * (len(rows.shape) - 2) + [[margin, margin], [side, side]]
+        return tf.pad(rows, edges, constant_values=fill)
+
+    def _shifted(self, rows: tf.Tensor, fill: float = 0.0):
+        """For each shift, what a pixel sees there."""
+        height, width = tf.shape(rows)[-2], tf.shape(rows)[-1]
+        padded = self._padded(rows, fill)
+        for row, column in self.shifts:
+            start = column * self.maps
+            yield padded[..., row : row + height, start : start + width]
+
+    def _gathered(self, terms: list[tf.Tensor]) -> tf.Tensor:
+        """The transpose of `_shifted`: add every shift's term to the pixel that was seen."""
+        height, width = tf.shape(terms[0])[-2], tf.shape(terms[0])[-1]
+        last = self.size - 1
+        placed = []
+        for (row, column), term in zip(self.shifts, terms):
+            edges = [[row, last - row], [column * self.maps, (last - column) * self.maps]]
+            placed.append(tf.pad(term, [[0, 0]] * (len(term.shape) - 2) + edges))
+        side = self.radius * self.maps
+        return tf.add_n(placed)[..., self.radius : self.radius + height, side : side + width]
+
+    def _distances(self, query: tf.Tensor, key: tf.Tensor, nearest: tf.Tensor, prior: tuple[tf.Tensor, ...]):
+        """Squared distances beyond the nearest key's, less the prior. As a product, which stays exact where all keys
+        are far and the squares would differ by less than their rounding."""
+        for index, seen in enumerate(self._shifted(key, fill=_FAR)):
+            apart = tf.abs(query - seen)
+            distance = (apart - nearest) * (apart + nearest)
+            if prior:
+                distance -= tf.tile(prior[0][index], [tf.shape(query)[-1] // self.maps])
+            yield distance
+
+    def log_sum(self, query: tf.Tensor, key: tf.Tensor, *prior: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The nearest key's distance, and log sum_s exp(-distance_s) beyond it. Both (B, H, W * G)."""
+        nearest = functools.reduce(tf.minimum, [tf.abs(query - seen) for seen in self._shifted(key, fill=_FAR)])
+        distances = list(self._distances(query, key, nearest, prior))
+        least = functools.reduce(tf.minimum, distances) if prior else tf.zeros_like(nearest)
+        total = tf.add_n([tf.exp(least - distance) for distance in distances])
+        return nearest, tf.math.log(total) - least
+
+    def weights(self, query, key, nearest, log_sums, *prior: tf.Tensor) -> list[tf.Tensor]:
+        return [tf.exp(-distance - log_sums) for distance in self._distances(query, key, nearest, prior)]
+
+    def mix(self, weights: list[tf.Tensor], value: tf.Tensor) -> tf.Tensor:
+        height, width = tf.shape(value)[-2], tf.shape(value)[-1]
+        padded, total = self._padded(value), tf.zeros_like(value)
+        for (row, column), weight in zip(self.shifts, weights):
+            # Row by row: left alone, the executor would hold all shifted copies of the value at once.
+            with tf.control_dependencies([total] if column == 0 else []):
+                start = column * self.maps
+                total += weight * padded[..., row : row + height, start : start + width]
+        return total
+
+    def logits_gradient(self, weights, value, upstream, out) -> list[tf.Tensor]:
+        """Of the softmax: w_s (upstream . value_s - upstream . out), summed over the channels that share a map."""
+        share = value.shape[0]
+        mean = tf.add_n([upstream[c] * out[c] for c in range(share)])
+        return [
+            weight * (tf.add_n([upstream[c] * seen[c] for c in range(share)]) - mean)
+            for weight, seen in zip(weights, self._shifted(value))
+        ]
+
+    def value_gradient(self, weights: list[tf.Tensor], upstream: tf.Tensor) -> tf.Tensor:
+        return self._gathered([weight * upstream for weight in weights])
+
+    def query_key_gradient(self, query, key, logits: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        terms = [2.0 * logit * (seen - query) for logit, seen in zip(logits, self._shifted(key))]
+        return tf.add_n(terms), -self._gathered(terms)
+
+    def prior_gradient(self, logits: list[tf.Tensor]) -> tf.Tensor:
+        totals = [tf.reshape(tf.reduce_sum(logit, [0, 1]), [-1, self.maps]) for logit in logits]
+        return tf.stack([tf.reduce_sum(total, 0) for total in totals])

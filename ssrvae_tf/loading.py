@@ -1,0 +1,110 @@
+"""Models by name or by run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+from tensorflow import keras
+
+from ssrvae_tf import config as configuration
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.models import SRNetwork, StyleVAE
+
+SHIPPED = Path(__file__).parent / "weights"
+WEIGHTS, CONFIG = "model.weights.h5", "config.yaml"
+
+
+def shipped() -> list[str]:
+    """Names of the sets of weights that come with the package."""
+    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{CONFIG}"))
+
+
+def find(name_or_run: str | os.PathLike) -> Path:
+    """The folder that holds a model.
+
+    Raises:
+        UserError: if it is neither a shipped name nor the folder of a run.
+    """
+    for folder in (Path(name_or_run), SHIPPED / name_or_run):
+        if (folder / CONFIG).is_file():
+            if not (folder / WEIGHTS).is_file():
+                raise UserError(f"{folder}: no {WEIGHTS} yet: let its first epoch end")
+            return folder
+    names = ", ".join(shipped()) or "(none shipped)"
+    raise UserError(f"{name_or_run}: no such model: give the --out folder of a run, or one of {names}")
+
+
+def build(settings: configuration.FitConfig) -> keras.Model:
+    """A fresh model of the stage and size that `settings` asks for."""
+    if settings.stage == "sr":
+        return SRNetwork(settings.scale, **dataclasses.asdict(settings.sr_network))
+    lr_size = settings.hr_size // settings.scale
+    return StyleVAE(settings.scale, lr_size=lr_size, **dataclasses.asdict(settings.style_vae))
+
+
+def load(name_or_run: str | os.PathLike) -> keras.Model:
+    """A trained SRNetwork (`.predict`) or StyleVAE (`.degrade`), by shipped name or by a run's folder.
+
+    Only numbers are read: YAML settings and an HDF5 file of weights. Nothing in them can run code. The model computes
+    in Keras' global precision, float32 unless changed, whatever it was trained in.
+
+    Raises:
+        UserError: if there is no such model, or its files do not fit together.
+    """
+    folder = find(name_or_run)
+    model = build(configuration.read(folder / CONFIG))
+    load_weights(model, folder / WEIGHTS)
+    return model
+
+
+def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
+    """Give a model the weights of a file, float32 or float16.
+
+    Raises:
+        UserError: if the file is damaged or belongs to a model of another shape.
+    """
+    if isinstance(model, StyleVAE):
+        model.build_networks()
+    try:
+        model.load_weights(os.fspath(path))
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        fit = f"{path}: its weights do not fit this model ({reason})"
+        raise UserError(f"{fit}: give a run of the same settings") from error
+
+
+def save_weights(model: keras.Model, path: str | os.PathLike, dtype: str = "float32") -> None:
+    """Write what is needed for use, not for training, beside and renamed.
+
+    Args:
+        dtype: "float32", or "float16" for half the size.
+
+    Raises:
+        ValueError: if a weight is beyond float16.
+    """
+    path = Path(path)
+    whole, kept = (path.with_name(f"part-{kind}-{path.name}") for kind in ("whole", "kept"))
+    try:
+        (model.for_inference() if isinstance(model, StyleVAE) else model).save_weights(os.fspath(whole))
+        with h5py.File(whole) as source, h5py.File(kept, "w") as target:
+            for name in set(source) - {"optimizer"}:
+                _copy(source[name], target, name, dtype)
+        kept.replace(path)
+    finally:
+        whole.unlink(missing_ok=True)
+        kept.unlink(missing_ok=True)
+
+
+def _copy(item: h5py.Group | h5py.Dataset, target: h5py.Group, name: str, dtype: str) -> None:
+    if isinstance(item, h5py.Group):
+        group = target.create_group(name)
+        for inner, value in item.items():
+            _copy(value, group, inner, dtype)
+        return
+    target[name] = item[()].astype(dtype)
+    if not np.isfinite(target[name][()]).all():
+        raise ValueError(f"{item.name} is not finite in {dtype}")

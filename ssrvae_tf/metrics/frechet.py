@@ -1,0 +1,167 @@
+"""How near a set of pictures comes to another set: distances between activations of an image classifier.
+
+The published FID and KID need one particular Inception. Any other network measures on another scale, so its distances
+carry its name: `FD(name)`, `KD(name)`.
+
+tensorflow-gan computes the distances. It is imported on first use only: it is slow to import and needed nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from ssrvae_tf.errors import UserError
+
+
+class Features:
+    """Activations of an image classifier: images (N, H, W, 3), float in [0, 1] or uint8 -> (N, D) float32.
+
+    Args:
+        path: folder of a SavedModel whose signature `serving_default` takes `images` (float32, [0, 1], NHWC) and
+            answers `features` (N, D). None: the Inception that tensorflow-gan publishes on TF-Hub, fetched and kept
+            by tensorflow-hub; only this one gives the FID and the KID.
+
+    Attributes:
+        frechet_name, kernel_name: what distances on these activations are called.
+
+    Raises:
+        UserError: if `path` holds no such model, or the published one cannot be fetched.
+
+    Example:
+        features = Features("models/inception")
+        frechet_distance(features(faces), features(other_faces))
+    """
+
+    def __init__(self, path: str | Path | None = None):
+        if path is None:
+            self._run = _published_inception()
+            self.frechet_name, self.kernel_name = "FID", "KID"
+        else:
+            self._run = _local_model(Path(path))
+            name = Path(path).resolve().name
+            self.frechet_name, self.kernel_name = f"FD({name})", f"KD({name})"
+
+    def __call__(self, images: np.ndarray, batch_size: int = 32, what: str = "features") -> np.ndarray:
+        """Run the network in batches, with a progress bar called `what` if this is a terminal.
+
+        `images` is an array, or a list of images of one size.
+        """
+        batches = []
+        with tqdm(total=len(images), desc=what, unit="img", disable=None, leave=False) as bar:
+            for start in range(0, len(images), batch_size):
+                batch = np.asarray(images[start : start + batch_size])
+                divisor = 255 if batch.dtype == np.uint8 else 1
+                batches.append(self._run(tf.constant(batch.astype(np.float32) / divisor)).numpy())
+                bar.update(len(batch))
+        return np.concatenate(batches)
+
+
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Frechet distance of two Gaussians fitted to activations (N, D) and (M, D); Heusel et al. 2017.
+
+    |mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)). Biased upwards for small N: compare only values from sets
+    of equal size. N may be smaller than D.
+
+    Raises:
+        ValueError: if a set has fewer than 2 rows or the widths differ.
+    """
+    a, b = _checked(a, b)
+    centre = a.mean(0)
+    if len(a) + len(b) < a.shape[1]:
+        # N + M points lie in a space of N + M dimensions. Turning it onto the axes changes no distance, and the
+        # singular values of the smaller covariances take far less time.
+        basis, _ = np.linalg.qr(np.concatenate([a, b]).T - centre[:, None])  # (D, N + M)
+        a, b = (a - centre) @ basis, (b - centre) @ basis
+    with _quiet() as tfgan:
+        return float(tfgan.eval.frechet_classifier_distance_from_activations(tf.constant(a), tf.constant(b)))
+
+
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Squared maximum mean discrepancy under the kernel (x.y / D + 1)^3; Binkowski et al. 2018. Unbiased.
+
+    Args:
+        a, b: activations (N, D) and (M, D).
+
+    Raises:
+        ValueError: if a set has fewer than 2 rows or the widths differ.
+    """
+    a, b = _checked(a, b)
+    # Above 1,024 rows the estimate is a mean over blocks, which must not follow the order of the files.
+    shuffle = np.random.default_rng(0)
+    a, b = shuffle.permutation(a), shuffle.permutation(b)
+    small, large = sorted((len(a), len(b)))
+    block = max(1024, -(-4 * large // small))  # at least two rows of the smaller set in each block
+    with _quiet() as tfgan:
+        distance = tfgan.eval.kernel_classifier_distance_from_activations
+        return float(distance(tf.constant(a), tf.constant(b), max_block_size=block))
+
+
+def _checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise ValueError(f"activations {a.shape} and {b.shape} are given, (N, D) and (M, D), N and M > 1, are wanted")
+    return a, b
+
+
+@contextlib.contextmanager
+def _quiet():
+    """tensorflow-gan, without its warnings about old Python and TensorFlow names, which no user can act on."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import tensorflow_gan
+
+            yield tensorflow_gan
+    finally:
+        logger.setLevel(level)
+
+
+def _local_model(path: Path):
+    if not (path / "saved_model.pb").is_file():
+        raise UserError(f"--features {path}: no SavedModel there, a folder with saved_model.pb is wanted")
+    model = tf.saved_model.load(str(path))
+    signature = model.signatures.get("serving_default")
+    takes = sorted(signature.structured_input_signature[1]) if signature else []
+    gives = sorted(signature.structured_outputs) if signature else []
+    if takes != ["images"] or "features" not in gives:
+        raise UserError(
+            f"--features {path}: its serving_default takes {takes} and gives {gives}, ['images'] and ['features'] are "
+            "wanted: export the model with that signature"
+        )
+
+    def run(images: tf.Tensor) -> tf.Tensor:
+        # By way of `model`: a signature alone does not keep its variables alive.
+        return model.signatures["serving_default"](images=images)["features"]
+
+    return run
+
+
+def _published_inception():
+    with _quiet() as tfgan:
+        import tensorflow_hub
+
+        address = tfgan.eval.INCEPTION_TFHUB
+        try:
+            model = tensorflow_hub.load(address)
+        except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"the FID's Inception could not be fetched from {address} ({reason}): "
+                "give a feature model of your own by --features PATH"
+            ) from error
+        size = tfgan.eval.INCEPTION_DEFAULT_IMAGE_SIZE
+
+    def run(images: tf.Tensor) -> tf.Tensor:
+        images = tf.image.resize(images, (size, size)) * 2 - 1  # what it takes: 299x299 in [-1, 1]
+        return tf.reshape(model(images)[tfgan.eval.INCEPTION_FINAL_POOL], (len(images), -1))
+
+    return run

@@ -1,0 +1,97 @@
+"""What judges styleVAE in training: the all-pairs critic of MINE and the discriminators. Not in a shipped model."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow import keras
+
+from ssrvae_tf.layers import high_pass, mean_and_deviation
+
+
+class PairCritic(keras.layers.Layer):
+    """MINE's T over all pairs of a batch: scores[i, j] = f(x_i) . g(y_j).
+
+    `[x, y]`, both (B, h, w, 3) -> (B, B) float32; the diagonal holds the pairs that belong together. f and g share
+    their convolutions, on high-passed images, pooled to means and deviations: who is on the photo tells it nothing.
+    """
+
+    def __init__(self, filters=(32, 64, 64), units: int = 64, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.units = tuple(filters), units
+
+    def build(self, input_shape):
+        self.convolutions = [
+            keras.layers.Conv2D(count, 3, 1 if i == 0 else 2, padding="same", activation="relu", name=f"conv_{i}")
+            for i, count in enumerate(self.filters)
+        ]
+        channels = 3
+        for layer in self.convolutions:
+            layer.build((None, None, None, channels))
+            channels = layer.filters
+        self.hidden = keras.layers.Dense(2 * self.units, "relu", name="hidden")
+        self.hidden.build((None, 2 * sum(self.filters)))
+        self.heads = [keras.layers.Dense(self.units, dtype="float32", name=name) for name in ("f", "g")]
+        for head in self.heads:
+            head.build((None, 2 * self.units))
+        self.built = True
+
+    def _embed(self, images, head):
+        x, pooled = 8.0 * high_pass(tf.cast(images, tf.float32)), []
+        for layer in self.convolutions:
+            x = layer(x)
+            pooled.append(mean_and_deviation(x))
+        return head(self.hidden(tf.concat(pooled, -1)))
+
+    def call(self, inputs):
+        first, second = (self._embed(images, head) for images, head in zip(inputs, self.heads))
+        return tf.matmul(first, second, transpose_b=True) / self.units**0.5
+
+
+def joint_and_marginal(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The diagonal and the rest of all-pairs scores: (B, B) -> (B,), (B * (B - 1),)."""
+    others = tf.boolean_mask(scores, 1.0 - tf.eye(tf.shape(scores)[0]))
+    return tf.linalg.diag_part(scores), others
+
+
+class Discriminator(keras.layers.Layer):
+    """Real or made, patch by patch: (B, h, w, 3) -> (B, h / 8, w / 8, 1) float32. It sees the high-pass too."""
+
+    def __init__(self, filters=(32, 64, 96, 96), **kwargs):
+        super().__init__(**kwargs)
+        self.filters = tuple(filters)
+
+    def build(self, input_shape):
+        self.convolutions = [
+            keras.layers.Conv2D(count, 3 if i == 0 else 4, 1 if i == 0 else 2, padding="same", name=f"conv_{i}")
+            for i, count in enumerate(self.filters)
+        ]
+        channels = 6
+        for layer in self.convolutions:
+            layer.build((None, None, None, channels))
+            channels = layer.filters
+        self.score = keras.layers.Conv2D(1, 1, dtype="float32", name="score")
+        self.score.build((None, None, None, channels))
+        self.built = True
+
+    def call(self, images):
+        images = tf.cast(images, tf.float32)
+        x = tf.concat([images, 4.0 * high_pass(images)], -1)
+        for layer in self.convolutions:
+            x = tf.nn.leaky_relu(layer(x), 0.2)
+        return self.score(x)
+
+
+def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Differentiable augmentation for a discriminator that sees few real faces (arXiv 2006.10738): shift by up to an
+    eighth, brightness, contrast, saturation, each sample on its own. (B, h, w, 3) -> the same; seed (2,)."""
+    import tensorflow_addons as tfa
+
+    batch, side = tf.shape(images)[0], images.shape[1]
+    draw = tf.random.stateless_uniform([batch, 5], seed, -1.0, 1.0)
+    images = tfa.image.translate(images, tf.round(draw[:, :2] * side / 8), fill_mode="reflect")
+    brightness, contrast, saturation = tf.unstack(draw[:, 2:, None, None, None], axis=1)
+    images += 0.15 * brightness
+    middle = tf.reduce_mean(images, [1, 2, 3], keepdims=True)
+    images = middle + (images - middle) * (1.0 + 0.3 * contrast)
+    gray = tf.reduce_mean(images, -1, keepdims=True)
+    return gray + (images - gray) * (1.0 + 0.5 * saturation)

@@ -1,0 +1,138 @@
+"""The super-resolution network of SSRVAE, and EDSR-baseline to compare with."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow import keras
+
+from ssrvae_tf.layers import GARB, LARB, ResidualBlock, SubPixelUpsampling
+from ssrvae_tf.models.steps import minimise, scaled
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class ClipAtInference(keras.layers.Layer):
+    """Keep what leaves the network in [0, 1]; in training, where clipping would end gradients, leave it alone."""
+
+    def call(self, x, training=None):
+        return x if training else tf.clip_by_value(x, 0.0, 1.0)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+
+class _SuperResolver(keras.Model):
+    """A functional network lr (B, H, W, 3) -> sr (B, scale H, scale W, 3), float32 RGB in [0, 1], of any H and W.
+
+    Trained with L1 on (lr, hr) batches.
+    """
+
+    def __init__(self, scale: int, filters: int, body, **kwargs):
+        lr = keras.Input((None, None, 3), name="lr")
+        x = keras.layers.Conv2D(filters, 3, padding="same", name="head")(lr)
+        x = body(x)
+        x = SubPixelUpsampling(scale, name="upsampling")(x)
+        x = keras.layers.Conv2D(3, 3, padding="same", dtype="float32", name="reconstruction")(x)
+        super().__init__(lr, ClipAtInference(dtype="float32", name="sr")(x), **kwargs)
+        self.scale, self.filters = scale, filters
+
+    def train_step(self, data):
+        lr, hr = data
+        with tf.GradientTape() as tape:
+            l1 = tf.reduce_mean(tf.abs(self(lr, training=True) - hr))
+            loss = scaled(self.optimizer, l1)
+        minimise(self.optimizer, tape, loss, self.trainable_variables)
+        return {"loss": l1}
+
+    def test_step(self, data):
+        lr, hr = data
+        sr = self(lr, training=False)
+        psnr = tf.reduce_mean(tf.image.psnr(sr, hr, 1.0))
+        return {"loss": tf.reduce_mean(tf.abs(sr - hr)), "psnr": psnr}
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class SRNetwork(_SuperResolver):
+    """SSRVAE's stage 2: one convolution, GARBs, LARBs, sub-pixel upscaling, one convolution (section 3.2).
+
+    `model.predict(lr)`: float32 RGB (B, H, W, 3) in [0, 1] -> (B, scale H, scale W, 3) in [0, 1], any H and W.
+
+    Args:
+        scale: 2, 4 or 8.
+        filters: width. 64, EDSR-baseline's, so that comparisons are at equal weight.
+        global_blocks: GARBs. 8, the paper's.
+        local_blocks: LARBs. 8, the paper's.
+        global_attention: False leaves plain residual blocks in the GARBs' places (table 4).
+        local_attention: False leaves plain residual blocks in the LARBs' places (table 4).
+        chunk: queries of global attention held at once; None: all.
+        kernel_size, share, geometry: of local attention.
+
+    Raises:
+        ValueError: if scale is not a power of two or filters not a multiple of 8.
+    """
+
+    def __init__(
+        self,
+        scale: int = 4,
+        filters: int = 64,
+        global_blocks: int = 8,
+        local_blocks: int = 8,
+        global_attention: bool = True,
+        local_attention: bool = True,
+        chunk: int | None = None,
+        kernel_size: int = 7,
+        share: int = 8,
+        geometry: bool = False,
+        name: str = "sr_network",
+        **kwargs,
+    ):
+        def body(x):
+            for i in range(global_blocks):
+                x = (GARB(chunk=chunk, name=f"garb_{i}") if global_attention else ResidualBlock(name=f"global_{i}"))(x)
+            for i in range(local_blocks):
+                larb = LARB(kernel_size, share, geometry, name=f"larb_{i}")
+                x = (larb if local_attention else ResidualBlock(name=f"local_{i}"))(x)
+            return x
+
+        super().__init__(scale, filters, body, name=name, **kwargs)
+        self._config = {
+            "scale": scale,
+            "filters": filters,
+            "global_blocks": global_blocks,
+            "local_blocks": local_blocks,
+            "global_attention": global_attention,
+            "local_attention": local_attention,
+            "chunk": chunk,
+            "kernel_size": kernel_size,
+            "share": share,
+            "geometry": geometry,
+        }
+
+    def get_config(self):
+        return {**self._config, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class EDSR(_SuperResolver):
+    """EDSR-baseline (arXiv 1707.02921): 16 residual blocks of 64 filters, a skip around them. Used as SRNetwork."""
+
+    def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 16, name: str = "edsr", **kwargs):
+        def body(x):
+            skip = x
+            for i in range(blocks):
+                x = ResidualBlock(name=f"block_{i}")(x)
+            x = keras.layers.Conv2D(filters, 3, padding="same", name="tail")(x)
+            return keras.layers.Add(name="skip")([x, skip])
+
+        super().__init__(scale, filters, body, name=name, **kwargs)
+        self._config = {"scale": scale, "filters": filters, "blocks": blocks}
+
+    def get_config(self):
+        return {**self._config, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)

@@ -1,0 +1,347 @@
+"""styleVAE: how the real world degrades a face, learnt from unpaired photos."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow import keras
+
+from ssrvae_tf.layers import StatisticsNetwork, bicubic_shrink, local_mean, mutual_information_bound
+from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal
+from ssrvae_tf.models.degradation_losses import band_energy_distance, transfer_distance
+from ssrvae_tf.models.steps import minimise, scaled, unscaled
+from ssrvae_tf.models.style_networks import ContentEncoder, Generator, StyleEncoder
+from ssrvae_tf.models.style_sampler import StyleSampler
+
+tfd = tfp.distributions
+
+_NOISE_CHANNELS = 8
+
+
+@dataclasses.dataclass
+class LossWeights:
+    """Weights of styleVAE's losses; the paper's lambda_1 to lambda_3 are kl, reconstruction and mutual_information.
+
+    Args:
+        kl: of the posterior to N(0, I), in nats (eq. 3).
+        reconstruction: squared error to the shrunk face (eq. 4), mean over pixels; transfer: after a 5x5 mean.
+        mutual_information: of the real LR face and the one generated in its style, in nats (eq. 5).
+        transfer: L1 to the known answer of the synthetic transfer batch, mostly after a 3x3 mean.
+        energy: L1 between the log energies of its high-pass bands.
+        adversarial: of both discriminators.
+    """
+
+    kl: float = 0.01
+    reconstruction: float = 100.0
+    mutual_information: float = 0.2
+    transfer: float = 10.0
+    energy: float = 1.0
+    adversarial: float = 0.5
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class StyleVAE(keras.Model):
+    """SSRVAE's stage 1 (section 3.1): E_LR, E_HR, a generator with AdaIN, KL, reconstruction, mutual information.
+
+    Two forms. `paper` is eqs. 3-6 and nothing else; with it the style is soon ignored. `transfer` learns: it adds the
+    generator's output to the bicubically shrunk face, and every step holds pairs whose answer is known, two faces
+    degraded in the same random way: in the style of the first, the generator must give the second.
+
+    Args:
+        scale: HR size / LR size.
+        lr_size: side of the LR faces of the training; photos given as styles are brought to it.
+        form: "transfer" or "paper".
+        latent_dim: size of the style code z_LR.
+        filters: width of encoders and generator.
+        adain, mutual_information: False leaves them out (table 5).
+        encoder_strides: of E_LR's residual blocks.
+        weights: `LossWeights`, or a dictionary of its fields.
+    """
+
+    def __init__(
+        self,
+        scale: int = 4,
+        lr_size: int = 32,
+        form: str = "transfer",
+        latent_dim: int = 256,
+        filters: int = 64,
+        adain: bool = True,
+        mutual_information: bool = True,
+        encoder_strides=(1, 1, 2, 1, 1, 2, 1, 1),
+        weights: LossWeights | dict | None = None,
+        name: str = "style_vae",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        if form not in ("transfer", "paper"):
+            raise ValueError(f'form is {form!r}: it must be "transfer" or "paper"')
+        self.scale, self.lr_size, self.form, self.latent_dim, self.filters = scale, lr_size, form, latent_dim, filters
+        self.adain, self.mutual_information = adain, mutual_information
+        self.encoder_strides = tuple(encoder_strides)
+        self.loss_weights_ = weights if isinstance(weights, LossWeights) else LossWeights(**(weights or {}))
+        self.encoder_lr = StyleEncoder(latent_dim, filters, encoder_strides, name="encoder_lr")
+        self.encoder_hr = ContentEncoder(scale, filters, name="encoder_hr")
+        self.generator = Generator(adain, _NOISE_CHANNELS if form == "transfer" else 0, name="generator")
+        self.sampler = StyleSampler(latent_dim, name="sampler")
+
+    # Use.
+
+    def posterior(self, lr: tf.Tensor) -> tfd.Distribution:
+        """q(z_LR | x_LR) of LR photos (B, h, w, 3) in [0, 1], brought to lr_size if they have another."""
+        return self._normal(*self.encoder_lr(self._at_lr_size(lr)))
+
+    def prior(self) -> tfd.Distribution:
+        """N(0, I)."""
+        return tfd.MultivariateNormalDiag(tf.zeros([self.latent_dim]), tf.ones([self.latent_dim]))
+
+    def codes(self, style: tf.Tensor) -> tf.Tensor:
+        """The codes (B, latent_dim) of LR photos (B, h, w, 3): the posterior's means. Codes pass unchanged."""
+        style = tf.convert_to_tensor(style, tf.float32)
+        return style if style.shape.rank == 2 else self.posterior(style).mean()
+
+    def degrade(self, hr: tf.Tensor, style: tf.Tensor | None = None, seed=None, sampler: str = "fitted") -> tf.Tensor:
+        """Shrink faces as real small photos are.
+
+        Args:
+            hr: (B, H, W, 3) float32 in [0, 1]; H and W multiples of the scale.
+            style: real LR photos (B, h, w, 3) in [0, 1] of any size, or codes (B, latent_dim); one style serves all
+                faces. None draws codes.
+            seed: an integer or two, for the codes drawn and the noise; None takes a random one.
+            sampler: where codes are drawn from: "fitted", a mixture fitted to real faces' codes after training, or
+                "normal", N(0, I).
+
+        Returns:
+            (B, H / scale, W / scale, 3) float32 in [0, 1].
+
+        Raises:
+            ValueError: if H or W is no multiple of the scale, or there are neither 1 nor B styles.
+        """
+        hr = tf.convert_to_tensor(hr, tf.float32)
+        for side in hr.shape[1:3]:
+            if side is not None and side % self.scale:
+                raise ValueError(f"hr is {hr.shape[1]}x{hr.shape[2]}: both sides must be multiples of {self.scale}")
+        seed = _seed(seed)
+        count = tf.shape(hr)[0]
+        if style is not None:
+            codes = self.codes(style)
+            if hr.shape[0] and codes.shape[0] and codes.shape[0] not in (1, hr.shape[0]):
+                raise ValueError(f"{codes.shape[0]} styles for {hr.shape[0]} faces: give one, or one for each")
+            codes = tf.broadcast_to(codes, [count, self.latent_dim])
+        elif sampler == "fitted":
+            codes = self.sampler(count, seed=seed)
+        elif sampler == "normal":
+            codes = tf.random.stateless_normal([count, self.latent_dim], seed)
+        else:
+            raise ValueError(f'sampler is {sampler!r}: it must be "fitted" or "normal"')
+        return tf.clip_by_value(self._generate(hr, self.encoder_hr(hr), codes, seed + 1), 0.0, 1.0)
+
+    def call(self, inputs, training=None):
+        """`(hr, lr)` or a dictionary of both -> hr degraded in the style of lr."""
+        hr, lr = (inputs["hr"], inputs["lr"]) if isinstance(inputs, dict) else inputs
+        return self.degrade(hr, lr, seed=0)
+
+    def fit_sampler(self, lr: tf.Tensor) -> None:
+        """Fit the sampler to the posteriors of real LR photos (N, h, w, 3), N at least 1."""
+        batches = [self.posterior(lr[i : i + 64]) for i in range(0, len(lr), 64)]
+        means, deviations = (tf.concat(parts, 0) for parts in zip(*((q.mean(), q.stddev()) for q in batches)))
+        self.sampler.fit(means, deviations)
+
+    def _generate(self, hr, content, codes, seed):
+        """y_LR, not clipped."""
+        shape = tf.shape(content)
+        noise = tf.random.stateless_normal([shape[0], shape[1], shape[2], _NOISE_CHANNELS], seed)
+        made = self.generator([content, codes, noise])
+        return bicubic_shrink(hr, self.scale) + made if self.form == "transfer" else made
+
+    def _at_lr_size(self, lr):
+        lr = tf.convert_to_tensor(lr, tf.float32)
+        if lr.shape[1] == lr.shape[2] == self.lr_size:
+            return lr
+        return tf.clip_by_value(tf.image.resize(lr, [self.lr_size] * 2, "bicubic", antialias=True), 0.0, 1.0)
+
+    @staticmethod
+    def _normal(mean, log_deviation):
+        return tfd.MultivariateNormalDiag(mean, tf.exp(log_deviation))
+
+    # Training.
+
+    def compile(self, optimizer, critic_optimizer=None, seed: int = 0, **kwargs):
+        """Args:
+        optimizer: of the encoders and the generator.
+        critic_optimizer: of T and the discriminators; None takes a copy of `optimizer`.
+        seed: of the noise of training.
+        """
+        super().compile(optimizer, **kwargs)
+        critic_optimizer = critic_optimizer or optimizer.__class__.from_config(optimizer.get_config())
+        if hasattr(self.optimizer, "inner_optimizer"):  # float16: scale these losses as well
+            critic_optimizer = keras.mixed_precision.LossScaleOptimizer(critic_optimizer)
+        self.critic_optimizer, self.training_seed = critic_optimizer, seed
+        if self.form == "paper":
+            self.critics = [StatisticsNetwork(name="statistics")] if self.mutual_information else []
+        else:
+            self.critics = [Discriminator(name="real_critic"), Discriminator(name="transfer_critic")]
+            self.critics += [PairCritic(name="statistics")] if self.mutual_information else []
+        self.log_average = tf.Variable(
+            0.0, trainable=False, name="log_average", aggregation=tf.VariableAggregation.MEAN
+        )
+
+    def build_networks(self) -> None:
+        """Create all variables that a use of the model needs."""
+        if not self.sampler.built:
+            self.sampler.build()
+        side = self.lr_size * self.scale
+        self.call((tf.zeros([1, side, side, 3]), tf.zeros([1, self.lr_size, self.lr_size, 3])))
+        self.built = True
+
+    def build_optimizers(self) -> None:
+        """Create all variables of training; call after `compile`."""
+        self.build_networks()
+        faces = tf.zeros([2, self.lr_size, self.lr_size, 3])
+        for critic in self.critics:
+            critic(faces if isinstance(critic, Discriminator) else [faces, faces])
+        self.optimizer.build(self.optimized_variables)
+        self.critic_optimizer.build(self._critic_variables)
+
+    def for_inference(self) -> StyleVAE:
+        """A copy without what only training needs."""
+        copy = type(self).from_config(self.get_config())
+        copy.build_networks()
+        for name in ("encoder_lr", "encoder_hr", "generator", "sampler"):
+            getattr(copy, name).set_weights(getattr(self, name).get_weights())
+        return copy
+
+    @property
+    def optimized_variables(self) -> list[tf.Variable]:
+        """Those of the encoders and the generator."""
+        networks = (self.encoder_lr, self.encoder_hr, self.generator)
+        return [variable for network in networks for variable in network.trainable_variables]
+
+    @property
+    def _critic_variables(self) -> list[tf.Variable]:
+        return [variable for critic in self.critics for variable in critic.trainable_variables]
+
+    def train_step(self, data):
+        return self._paper_step(data) if self.form == "paper" else self._transfer_step(data)
+
+    def _seeds(self, count: int) -> list[tf.Tensor]:
+        """Seeds for this step and replica."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        step = tf.cast(self.optimizer.iterations, tf.int32) * 1024 + tf.cast(replica, tf.int32) * 16
+        return [tf.stack([tf.constant(self.training_seed), step + i]) for i in range(count)]
+
+    def _kl(self, posterior) -> tf.Tensor:
+        return tf.reduce_mean(tfd.kl_divergence(posterior, self.prior()))  # eq. 3, nats
+
+    def _bound(self, joint, marginal) -> tf.Tensor:
+        bound, average = mutual_information_bound(joint, marginal, self.log_average)
+        return bound, average
+
+    def _paper_step(self, data):
+        hr, lr = data["hr"], data["lr"]
+        weight = self.loss_weights_
+        sample, noise = self._seeds(2)
+        with tf.GradientTape(persistent=True) as tape:
+            posterior = self.posterior(lr)
+            codes = posterior.sample(seed=sample)
+            y_lr = self._generate(hr, self.encoder_hr(hr), codes, noise)
+            kl = self._kl(posterior)
+            reconstruction = tf.reduce_mean(tf.square(y_lr - bicubic_shrink(hr, self.scale)))  # eq. 4
+            loss = scaled(self.optimizer, weight.kl * kl + weight.reconstruction * reconstruction)
+            information = tf.constant(0.0)
+            if self.critics:
+                joint, marginal = (self.critics[0]([x_lr, y_lr]) for x_lr in (lr, tf.roll(lr, 1, 0)))
+                information, average = self._bound(joint, marginal)  # eq. 5
+                gain = scaled(self.optimizer, -weight.mutual_information * information)
+                critic_loss = scaled(self.critic_optimizer, -information)
+        variables = self.optimized_variables
+        gradients = unscaled(self.optimizer, tape.gradient(loss, variables))
+        if self.critics:
+            # MINE, appendix 8.1.1: the bound has no upper end, so its gradient may not exceed that of the rest.
+            more = unscaled(self.optimizer, tape.gradient(gain, variables, unconnected_gradients="zero"))
+            ratio = tf.linalg.global_norm(gradients) / (tf.linalg.global_norm(more) + 1e-12)
+            gradients = [a + tf.minimum(ratio, 1.0) * b for a, b in zip(gradients, more)]
+            minimise(self.critic_optimizer, tape, critic_loss, self._critic_variables)
+            self.log_average.assign(average)
+        self.optimizer.apply_gradients(zip(gradients, variables))
+        other = self._generate(hr, self.encoder_hr(hr), tf.roll(codes, 1, 0), noise)
+        effect = tf.reduce_mean(tf.abs(y_lr - other))
+        return {"kl": kl, "mi": information, "reconstruction": reconstruction, "style_effect": effect}
+
+    def _transfer_step(self, data):
+        hr, lr, style, target = data["hr"], data["lr"], data["style"], data["target"]
+        weight = self.loss_weights_
+        sample, prior, noise, aug_real, aug_made, aug_target = self._seeds(6)
+        shrunk = bicubic_shrink(hr, self.scale)
+        with tf.GradientTape() as tape:
+            posterior = self.posterior(tf.concat([lr, style], 0))
+            real_codes, style_codes = tf.split(posterior.sample(seed=sample), 2)
+            prior_codes = tf.random.stateless_normal(tf.shape(real_codes), prior)
+            content = self.encoder_hr(hr)
+            codes = tf.concat([real_codes, prior_codes, style_codes], 0)
+            made = self._generate(tf.tile(hr, [3, 1, 1, 1]), tf.tile(content, [3, 1, 1, 1]), codes, noise)
+            y_lr, y_prior, y_style = tf.split(made, 3)
+            kl = self._kl(posterior)
+            drift = local_mean(made[: 2 * tf.shape(hr)[0]] - tf.tile(shrunk, [2, 1, 1, 1]), 5)
+            reconstruction = tf.reduce_mean(tf.square(drift))  # eq. 4, where sharpness is free
+            transfer = transfer_distance(y_style, target)
+            energy = band_energy_distance(y_style, target)
+            free = tf.concat([y_lr, y_prior], 0)
+            real_critic, transfer_critic = self.critics[:2]
+            fooled = -tf.reduce_mean(real_critic(augment(free, aug_made))) - tf.reduce_mean(
+                transfer_critic(augment(y_style, aug_target))
+            )
+            total = (
+                weight.kl * kl
+                + weight.reconstruction * reconstruction
+                + weight.transfer * transfer
+                + weight.energy * energy
+                + weight.adversarial * fooled
+            )
+            if self.mutual_information:
+                information, _ = self._bound(*joint_and_marginal(self.critics[2]([lr, y_lr])))
+                total -= weight.mutual_information * information
+            loss = scaled(self.optimizer, total)
+        with tf.GradientTape() as critic_tape:
+            judged = _hinge(real_critic(augment(lr, aug_real)), real_critic(augment(tf.stop_gradient(free), aug_made)))
+            known = _hinge(
+                transfer_critic(augment(target, aug_target)),
+                transfer_critic(augment(tf.stop_gradient(y_style), aug_target)),
+            )
+            critic_total = judged + known
+            if self.mutual_information:
+                # The pairs whose degradation is known to be shared teach T what to look for.
+                taught, average = self._bound(*joint_and_marginal(self.critics[2]([style, target])))
+                own, _ = self._bound(*joint_and_marginal(self.critics[2]([lr, tf.stop_gradient(y_lr)])))
+                critic_total -= taught + own
+            critic_loss = scaled(self.critic_optimizer, critic_total)
+        minimise(self.optimizer, tape, loss, self.optimized_variables)
+        minimise(self.critic_optimizer, critic_tape, critic_loss, self._critic_variables)
+        figures = {"kl": kl, "reconstruction": reconstruction, "transfer": transfer, "energy": energy}
+        if self.mutual_information:
+            self.log_average.assign(average)
+            figures.update(mi=information, mi_synthetic=taught)
+        effect = tf.reduce_mean(tf.abs(y_lr - y_prior))
+        return {**figures, "critic": judged, "transfer_critic": known, "style_effect": effect}
+
+    def get_config(self):
+        names = ("scale", "lr_size", "form", "latent_dim", "filters", "adain", "mutual_information", "name")
+        own = {name: getattr(self, name) for name in names}
+        weights = dataclasses.asdict(self.loss_weights_)
+        return {**own, "encoder_strides": list(self.encoder_strides), "weights": weights}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _hinge(real: tf.Tensor, made: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.nn.relu(1.0 - real)) + tf.reduce_mean(tf.nn.relu(1.0 + made))
+
+
+def _seed(seed) -> tf.Tensor:
+    if seed is None:
+        return tf.random.uniform([2], 0, 2**30, tf.int32)
+    seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
+    return tf.stack([seed, 0]) if seed.shape.rank == 0 else seed

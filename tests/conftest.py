@@ -1,0 +1,30 @@
+"""Shared by all tests: quiet TensorFlow, and a small folder of photos."""
+
+from __future__ import annotations
+
+import os
+
+# Before TensorFlow is imported anywhere.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several test processes may share one
+
+import pytest
+from PIL import Image
+
+from ssrvae_tf.photos import sample_photos
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory):
+    """12 crops of the shipped photos as PNG and JPEG, 160x160 to 191x175, the last two in a subfolder. Do not write."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    for index in range(12):
+        with Image.open(sample_photos()[index % 2]) as photo:
+            side = 160 + index
+            left, top = 60 + 17 * index, 13 * index
+            right, lower = left + side + (20 if index > 5 else 0), top + side + index % 5
+            crop = photo.convert("RGB").crop((left, top, right, lower))
+        name = f"{index:02}.{'png' if index % 3 else 'jpg'}"
+        crop.save((folder / "more" if index >= 10 else folder) / name)
+    return folder

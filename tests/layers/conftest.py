@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tensorflow import keras
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def float32_policy():
+    """Whatever a test sets, the next one starts in float32."""
+    yield
+    keras.mixed_precision.set_global_policy("float32")

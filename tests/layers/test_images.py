@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from ssrvae_tf.layers import bicubic_shrink, high_pass, local_mean
+
+
+def shrunk_by_pillow(images, scale):
+    """Channel by channel in Pillow's float mode."""
+    batch, height, width, channels = images.shape
+    out = np.empty((batch, height // scale, width // scale, channels), "float32")
+    for b in range(batch):
+        for c in range(channels):
+            plane = Image.fromarray(images[b, :, :, c], "F")
+            out[b, :, :, c] = plane.resize((width // scale, height // scale), Image.Resampling.BICUBIC)
+    return out
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("height, width", [(1, 1), (3, 5), (7, 2), (13, 9)])
+def test_bicubic_shrink_is_pillow_s(rng, scale, height, width):
+    images = rng.uniform(size=(2, height * scale, width * scale, 3)).astype("float32")
+    np.testing.assert_allclose(bicubic_shrink(images, scale), shrunk_by_pillow(images, scale), atol=2e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_bicubic_shrink_keeps_a_constant_up_to_the_border(scale):
+    images = np.full((1, 3 * scale, 2 * scale, 4), 0.7, "float32")
+    np.testing.assert_allclose(bicubic_shrink(images, scale), 0.7, rtol=1e-6)
+
+
+def test_bicubic_shrink_of_dynamic_sizes_in_one_trace(rng):
+    traced = tf.function(lambda x: bicubic_shrink(x, 4), input_signature=[tf.TensorSpec([None, None, None, 3])])
+    for shape in ((1, 4, 12, 3), (3, 20, 8, 3)):
+        images = rng.uniform(size=shape).astype("float32")
+        np.testing.assert_allclose(traced(images), shrunk_by_pillow(images, 4), atol=2e-6)
+
+
+def test_bicubic_shrink_passes_its_gradient_to_every_pixel(rng):
+    # Linear, so the gradient of the sum is how much each pixel weighs: scale^-2 on average.
+    images = tf.constant(rng.uniform(size=(1, 12, 20, 2)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(bicubic_shrink(images, 4))
+    gradient = tape.gradient(total, images).numpy()
+    assert np.all(gradient != 0.0)
+    assert np.sum(gradient * images) == pytest.approx(float(total), rel=1e-5)
+    assert gradient.mean() == pytest.approx(1 / 16, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape, size", [((2, 5, 7, 3), 3), ((1, 6, 4, 1), 5), ((1, 1, 2, 2), 3)])
+def test_local_mean_is_over_the_pixels_inside(rng, shape, size):
+    images = rng.uniform(size=shape).astype("float32")
+    wanted = np.empty(shape)
+    reach = size // 2
+    for i, j in np.ndindex(*shape[1:3]):
+        window = images[:, max(0, i - reach) : i + reach + 1, max(0, j - reach) : j + reach + 1]
+        wanted[:, i, j] = window.mean((1, 2))
+    np.testing.assert_allclose(local_mean(images, size), wanted, atol=1e-6)
+
+
+def test_high_pass_takes_the_local_mean_away(rng):
+    images = rng.uniform(size=(2, 6, 5, 3)).astype("float32")
+    np.testing.assert_allclose(high_pass(images) + local_mean(images, 3), images, atol=1e-6)
+    np.testing.assert_allclose(high_pass(np.full((1, 4, 4, 1), 3.0, "float32")), 0.0, atol=1e-6)

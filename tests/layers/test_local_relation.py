@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ssrvae_tf.layers import local_relation
+from tests.layers import reference
+
+# Windows of 3 where XLA takes part: its compilation of the 49 shifts of a window of 7 takes many seconds.
+compiled = pytest.mark.parametrize("jit_compile", [False, True], ids=["plain", "jit"])
+with_prior = pytest.mark.parametrize("prior", [False, True], ids=["no prior", "prior"])
+
+
+def operands(rng, batch, height, width, maps, channels, size, prior, dtype="float64"):
+    shapes = [(batch, height, width, maps)] * 2 + [(batch, height, width, channels)] + [(size, size, maps)] * prior
+    return [rng.normal(size=shape).astype(dtype) for shape in shapes]
+
+
+def from_patches(query, key, value, size, prior=None):
+    """The same by tf.image.extract_patches, to be differentiated by TensorFlow."""
+    maps = query.shape[-1]
+
+    def windows(x):
+        patches = tf.image.extract_patches(x, [1, size, size, 1], [1] * 4, [1] * 4, "SAME")
+        return tf.reshape(patches, [-1, size**2, x.shape[-1] // maps, maps])
+
+    logits = -tf.square(tf.reshape(query, [-1, 1, 1, maps]) - windows(key))
+    if prior is not None:
+        logits += tf.reshape(prior, [size**2, 1, maps])
+    logits = tf.where(windows(tf.ones_like(key)) > 0, logits, -np.inf)
+    return tf.reshape(tf.reduce_sum(tf.nn.softmax(logits, 1) * windows(value), 1), value.shape)
+
+
+def relate(inputs, size, jit_compile):
+    """local_relation of [query, key, value] or [query, key, value, prior]."""
+    return local_relation(*inputs[:3], size, *inputs[3:] or [None], jit_compile)
+
+
+@with_prior
+@pytest.mark.parametrize(
+    "batch, height, width, maps, channels, size, jit_compile",
+    [
+        (1, 1, 1, 1, 1, 7, False),
+        (1, 2, 9, 1, 3, 5, False),
+        (2, 5, 4, 2, 6, 3, False),
+        (1, 8, 9, 3, 3, 7, False),
+        (3, 4, 3, 2, 4, 1, False),
+        (1, 3, 3, 2, 2, 9, False),
+        (1, 1, 1, 1, 1, 3, True),
+        (2, 5, 4, 2, 6, 3, True),
+    ],
+)
+def test_local_relation_is_equations_10_and_11(rng, batch, height, width, maps, channels, size, prior, jit_compile):
+    inputs = operands(rng, batch, height, width, maps, channels, size, prior)
+    wanted = reference.local_relation(*inputs[:3], size, *inputs[3:])
+    got = relate([x.astype("float32") for x in inputs], size, jit_compile)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+@compiled
+def test_channel_c_uses_weight_map_c_mod_g(rng, jit_compile):
+    query, key, value = operands(rng, 1, 4, 5, 2, 6, 3, False, "float32")
+    before = local_relation(query, key, value, 3, jit_compile=jit_compile).numpy()
+    query[..., 1] += 1.0
+    changed = np.any(local_relation(query, key, value, 3, jit_compile=jit_compile).numpy() != before, (0, 1, 2))
+    assert changed.tolist() == [False, True] * 3
+
+
+@compiled
+@with_prior
+def test_pixels_outside_the_image_have_no_weight(rng, prior, jit_compile):
+    size = 3 if jit_compile else 7
+    inputs = operands(rng, 2, 3, 5, 2, 4, size, prior, "float32")
+    inputs[2][:] = 3.0  # a mean of equal values is that value, unless something from outside joins in
+    got = relate(inputs, size, jit_compile)
+    np.testing.assert_allclose(got, 3.0, rtol=1e-5)
+
+
+@compiled
+@with_prior
+def test_gradients_are_the_finite_differences(rng, prior, jit_compile):
+    size = 3
+    inputs = operands(rng, 2, 3, 4, 2, 4, size, prior)
+    upstream = rng.normal(size=inputs[2].shape)
+    tensors = [tf.constant(x, tf.float32) for x in inputs]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        out = relate(tensors, size, jit_compile)
+        total = tf.reduce_sum(out * tf.cast(upstream, tf.float32))
+    gradients = tape.gradient(total, tensors)
+    for got, array in zip(gradients, inputs):
+        wanted = reference.numeric_gradient(
+            lambda: np.sum(upstream * reference.local_relation(*inputs[:3], size, *inputs[3:])), array
+        )
+        np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "height, width, size, prior, jit_compile",
+    [
+        (11, 6, 7, False, False),
+        (11, 6, 7, True, False),
+        (16, 16, 7, False, False),
+        (11, 6, 3, True, True),
+        pytest.param(16, 16, 7, False, True, marks=pytest.mark.slow),
+    ],
+)
+def test_gradients_are_those_of_extract_patches(rng, height, width, size, prior, jit_compile):
+    inputs = [tf.constant(x) for x in operands(rng, 3, height, width, 4, 12, size, prior, "float32")]
+    upstream = rng.normal(size=inputs[2].shape).astype("float32")
+    results = []
+    for patches in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            three, extra = inputs[:3], inputs[3:]
+            out = from_patches(*three, size, *extra) if patches else relate(inputs, size, jit_compile)
+            total = tf.reduce_sum(out * upstream)
+        results.append([out, *tape.gradient(total, inputs)])
+    for got, wanted in zip(*results):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+@compiled
+@with_prior
+@pytest.mark.parametrize("distance", [20.0, 300.0, 1e4, 1e8])
+def test_keys_that_are_all_far_share_the_weight(rng, distance, prior, jit_compile):
+    # exp(-distance^2) is 0, and squares this large differ by less than their rounding.
+    query, key, value = operands(rng, 1, 5, 6, 1, 2, 3, False, "float32")
+    query[:], key[:] = 0.0, distance
+    tensors = [tf.constant(x) for x in (query, key, value)] + [tf.zeros((3, 3, 1))] * prior
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        out = relate(tensors, 3, jit_compile)
+        total = tf.reduce_sum(out**2)
+    wanted = reference.local_relation(np.zeros(query.shape), np.zeros(key.shape), value.astype("float64"), 3)
+    np.testing.assert_allclose(out, wanted, rtol=1e-5, atol=1e-5)
+    for gradient in tape.gradient(total, tensors):
+        assert np.all(np.isfinite(gradient))
+
+
+@compiled
+def test_far_keys_that_differ_take_part_by_their_distance(rng, jit_compile):
+    query, key, value = operands(rng, 1, 4, 5, 2, 2, 3, False)
+    query += 100.0
+    wanted = reference.local_relation(query, key, value, 3)
+    got = local_relation(*[x.astype("f") for x in (query, key, value)], 3, jit_compile=jit_compile)
+    np.testing.assert_allclose(got, wanted, rtol=2e-3, atol=2e-3)
+
+
+@compiled
+def test_a_large_prior_does_not_overflow(rng, jit_compile):
+    query, key, value, prior = operands(rng, 1, 5, 5, 2, 4, 3, True)
+    prior *= 200.0
+    inputs = [x.astype("float32") for x in (query, key, value)]
+    got = local_relation(*inputs, 3, prior.astype("f"), jit_compile)
+    np.testing.assert_allclose(got, reference.local_relation(query, key, value, 3, prior), rtol=1e-4, atol=1e-4)
+
+
+@compiled
+@pytest.mark.parametrize("dtype, tolerance", [(tf.float16, 4e-3), (tf.bfloat16, 3e-2)])
+def test_half_precision_is_near_float32_and_keeps_its_dtype(rng, dtype, tolerance, jit_compile):
+    inputs = [tf.cast(x, dtype) for x in operands(rng, 2, 5, 7, 2, 6, 3, False)]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        out = local_relation(*inputs, 3, jit_compile=jit_compile)
+    wanted = reference.local_relation(*[np.asarray(x, "float64") for x in inputs], 3)
+    assert out.dtype == dtype
+    np.testing.assert_allclose(np.asarray(out, "float64"), wanted, rtol=tolerance, atol=tolerance)
+    assert [x.dtype for x in tape.gradient(out, inputs)] == [dtype] * 3
+
+
+@compiled
+def test_one_trace_serves_every_size(rng, jit_compile):
+    any_size = [tf.TensorSpec([None, None, None, channels]) for channels in (2, 2, 4)]
+    traced = tf.function(lambda q, k, v: local_relation(q, k, v, 3, jit_compile=jit_compile), input_signature=any_size)
+    for batch, height, width in ((1, 1, 6), (2, 7, 4)):
+        inputs = operands(rng, batch, height, width, 2, 4, 3, False, "float32")
+        np.testing.assert_allclose(traced(*inputs), reference.local_relation(*inputs, 3), rtol=1e-4, atol=1e-5)
+
+
+def test_refuses_channels_that_do_not_share_evenly():
+    with pytest.raises(ValueError, match="value has 7 channels, query 2: .* multiple"):
+        local_relation(tf.zeros((1, 3, 3, 2)), tf.zeros((1, 3, 3, 2)), tf.zeros((1, 3, 3, 7)))
+
+
+@pytest.mark.parametrize("size", [0, 4, -3])
+def test_refuses_an_even_window(size):
+    with pytest.raises(ValueError, match=f"kernel_size is {size}: it must be odd"):
+        local_relation(*[tf.zeros((1, 3, 3, 2))] * 3, size)

@@ -1,0 +1,157 @@
+"""Models beside bicubic, with stand-ins for models whose figures are known beforehand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssrvae_tf.metrics import psnr
+from ssrvae_tf.metrics.comparisons import compare_degradations, compare_pairs, compare_real, degradation
+
+
+def photos(*sizes, seed=0):
+    """Smooth uint8 photos (H, W, 3), all different."""
+    rng = np.random.default_rng(seed)
+    small = [rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8) for height, width in sizes]
+    return [
+        np.asarray(Image.fromarray(image).resize((width, height), Image.BICUBIC))
+        for image, (height, width) in zip(small, sizes)
+    ]
+
+
+def shrunk(photo, scale):
+    size = photo.shape[1] // scale, photo.shape[0] // scale
+    return np.asarray(Image.fromarray(photo).resize(size, Image.BICUBIC))
+
+
+class Repeat:
+    """Enlarges by repeating pixels."""
+
+    scale = 4
+
+    def __init__(self):
+        self.batches = []
+
+    def predict(self, batch, verbose="auto"):
+        self.batches.append(batch)
+        return batch.repeat(self.scale, 1).repeat(self.scale, 2)
+
+
+class Oracle(Repeat):
+    """Knows the true photos."""
+
+    def __init__(self, truths):
+        super().__init__()
+        self.truths = list(truths)
+
+    def predict(self, batch, verbose="auto"):
+        super().predict(batch)
+        return np.stack([self.truths.pop(0) / 255.0 for _ in batch])
+
+
+class Painter:
+    """A StyleVAE from outside: paints the style's mean colour; without a style, the seed's."""
+
+    scale = 4
+
+    def degrade(self, hr, style=None, seed=None):
+        batch, height, width, _ = hr.shape
+        if style is None:
+            colour = np.random.default_rng(seed).random((batch, 1, 1, 3))
+        else:
+            colour = np.mean(style, (1, 2), keepdims=True)
+        return np.broadcast_to(colour, (batch, height // 4, width // 4, 3))
+
+
+class MeanColour:
+    """Features whose Frechet distance is easily foreseen."""
+
+    frechet_name, kernel_name = "FD(colour)", "KD(colour)"
+
+    def __call__(self, images, what=""):
+        return np.mean(np.asarray(images, np.float32) / 255, (1, 2))
+
+
+def test_pairs_of_every_size_are_compared_with_their_own_photo():
+    truths = photos((64, 48), (64, 48), (32, 40), (64, 48))
+    report = compare_pairs(Oracle(truths), truths, degradation("bicubic", 4), "oracle")
+    assert report.rows["oracle"]["PSNR dB"] == float("inf")
+    assert report.rows["oracle"]["SSIM"] == pytest.approx(1)
+
+
+def test_figures_are_means_over_the_photos_beside_pillows_bicubic():
+    truths = photos((64, 48), (32, 40))
+    report = compare_pairs(Repeat(), truths, degradation("bicubic", 4), "repeat")
+    lrs = [shrunk(truth, 4) for truth in truths]
+    by_pillow = [Image.fromarray(lr).resize(hr.shape[1::-1], Image.BICUBIC) for lr, hr in zip(lrs, truths)]
+    plain = np.mean([psnr(np.asarray(image) / 255.0, hr / 255.0) for image, hr in zip(by_pillow, truths)])
+    repeated = np.mean([psnr(lr.repeat(4, 0).repeat(4, 1) / 255.0, hr / 255.0) for lr, hr in zip(lrs, truths)])
+    assert report.rows["plain bicubic"]["PSNR dB"] == pytest.approx(plain, abs=0.05)
+    assert report.rows["repeat"]["PSNR dB"] == pytest.approx(repeated, abs=0.05)
+    assert report.rows["repeat"]["PSNR dB gain"] == pytest.approx(repeated - plain, abs=0.05)
+    assert report.rows["repeat"]["PSNR dB gain"] < 0
+
+
+def test_a_model_called_bicubic_is_not_taken_for_the_plain_one():
+    truths = photos((64, 48), (64, 48))
+    report = compare_pairs(Oracle(truths), truths, degradation("bicubic", 4), "bicubic")
+    assert len(report.rows) == 2 and report.rows["bicubic"]["PSNR dB"] == float("inf")
+
+
+def test_the_model_gets_8_bit_photos_as_floats():
+    model, truths = Repeat(), photos((64, 48))
+    compare_pairs(model, truths, degradation("classical", 4))
+    (batch,) = model.batches
+    assert batch.dtype == np.float32 and batch.shape == (1, 16, 12, 3)
+    np.testing.assert_allclose(batch * 255, np.round(batch * 255), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["bicubic", "classical", Painter()])
+def test_a_degradation_is_repeatable(kind):
+    hr = np.stack(photos((64, 64), (64, 64)))
+    first = degradation(kind, 4, seed=3)(hr, 5)
+    assert first.dtype == np.uint8 and first.shape == (2, 16, 16, 3)
+    np.testing.assert_array_equal(first, degradation(kind, 4, seed=3)(hr, 5))
+    if kind != "bicubic":
+        assert (first != degradation(kind, 4, seed=4)(hr, 5)).any()
+        assert (first != degradation(kind, 4, seed=3)(hr, 9)).any()
+
+
+def test_classical_degradation_of_a_photo_depends_on_its_number_and_not_on_the_batch():
+    hr = np.stack(photos((64, 64), (64, 64), (64, 64)))
+    degrade = degradation("classical", 4)
+    np.testing.assert_array_equal(degrade(hr, 0)[1:], degrade(hr[1:], 1))
+
+
+def test_given_styles_are_applied_in_turn():
+    styles = np.stack([np.full((8, 8, 3), value, np.uint8) for value in (10, 20, 30)])
+    degraded = degradation(Painter(), 4, styles)(np.zeros((4, 32, 32, 3), np.uint8), 2)
+    assert [int(photo.mean()) for photo in degraded] == [30, 10, 20, 30]
+
+
+def test_degradations_are_measured_by_their_distance_to_real_small_photos():
+    hr = photos(*[(64, 64)] * 20)
+    real = [np.full((16, 16, 3), value, np.uint8) for value in range(5, 45, 2)]
+    report = compare_degradations(Painter(), hr, real, MeanColour(), styles=real, name="painter")
+    assert list(report.rows) == ["bicubic", "classical", "painter, real styles", "painter, its own styles"]
+    distances = {row: figures["FD(colour)"] for row, figures in report.rows.items()}
+    assert distances["painter, real styles"] < 1e-3 < distances["painter, its own styles"]
+    share = report.rows["classical"]["of bicubic's"]
+    assert share == pytest.approx(distances["classical"] / distances["bicubic"])
+    assert report.rows["bicubic"]["of bicubic's"] == 1
+
+
+def test_without_styles_only_the_models_own_are_measured():
+    hr, real = photos(*[(64, 64)] * 4), photos(*[(16, 16)] * 4)
+    report = compare_degradations(Painter(), hr, real, MeanColour(), name="painter")
+    assert list(report.rows) == ["bicubic", "classical", "painter, its own styles"]
+
+
+def test_results_on_real_photos_are_measured_by_their_distance_to_sharp_ones():
+    hr = photos(*[(64, 64)] * 20)
+    real = [shrunk(photo, 4) for photo in photos(*[(64, 64)] * 10, seed=1)]
+    report = compare_real(Oracle(hr[:10]), real, hr[:10], MeanColour(), "oracle")
+    assert report.rows["oracle"]["FD(colour)"] == pytest.approx(0, abs=1e-6)
+    assert report.rows["plain bicubic"]["FD(colour)"] > 1e-3
+    assert "10 real LR photos" in report.title and "10 HR photos" in report.title

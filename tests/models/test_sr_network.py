@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from ssrvae_tf.layers import GARB, LARB, GlobalAttention, LocalAttention, ResidualBlock
+from ssrvae_tf.models import EDSR, SRNetwork
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {"filters": 8, "global_blocks": 1, "local_blocks": 1, "kernel_size": 3}
+
+
+@pytest.fixture(autouse=True)
+def seeded_float32():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+def with_open_gates(model):
+    """Let attention take part: a fresh one is the identity."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, (GlobalAttention, LocalAttention)):
+            layer.gate.assign(0.5)
+    return model
+
+
+def batch(count=4, side=8, scale=4, seed=0):
+    rng = np.random.default_rng(seed)
+    hr = tf.image.resize(rng.uniform(size=(count, side, side, 3)), [scale * side] * 2).numpy()
+    return hr.reshape(count, side, scale, side, scale, 3).mean((2, 4)).astype("float32"), hr.astype("float32")
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_enlarges_any_height_and_width(scale):
+    model = with_open_gates(SRNetwork(scale, **SMALL))
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1, 1, 3), (2, 5, 3, 3), (1, 12, 9, 3)):
+        sr = model.predict(rng.uniform(size=shape).astype("float32"), verbose=0)
+        assert sr.shape == (shape[0], scale * shape[1], scale * shape[2], 3)
+        assert sr.dtype == np.float32 and np.all((sr >= 0.0) & (sr <= 1.0))
+
+
+def test_clips_at_inference_only():
+    model = SRNetwork(**SMALL)
+    model.get_layer("reconstruction").bias.assign([-3.0, 0.5, 4.0])
+    lr, _ = batch()
+    assert np.all(model(lr, training=False)[..., 0] == 0.0) and np.all(model(lr, training=False)[..., 2] == 1.0)
+    free = model(lr, training=True)
+    assert np.all(free[..., 0] < 0.0) and np.all(free[..., 2] > 1.0)
+
+
+def test_the_default_is_the_paper_s():
+    model = SRNetwork()
+    kinds = [type(layer) for layer in model.layers if isinstance(layer, (GARB, LARB))]
+    assert kinds == [GARB] * 8 + [LARB] * 8
+    assert all(layer.attention.kernel_size == 7 for layer in model.layers if isinstance(layer, LARB))
+    assert 1.3e6 < model.count_params() < 1.7e6
+
+
+@pytest.mark.parametrize("global_attention", [False, True])
+@pytest.mark.parametrize("local_attention", [False, True])
+def test_switches_of_table_4_keep_the_depth(global_attention, local_attention):
+    options = {**SMALL, "global_blocks": 2, "local_blocks": 3}
+    model = SRNetwork(global_attention=global_attention, local_attention=local_attention, **options)
+    count = {kind: sum(isinstance(layer, kind) for layer in model.layers) for kind in (GARB, LARB, ResidualBlock)}
+    assert count == {
+        GARB: 2 * global_attention,
+        LARB: 3 * local_attention,
+        ResidualBlock: 2 * (not global_attention) + 3 * (not local_attention),
+    }
+    assert model(batch()[0]).shape == (4, 32, 32, 3)
+
+
+def test_chunks_change_nothing_but_memory():
+    lr, _ = batch(side=7)
+    whole, chunked = (with_open_gates(SRNetwork(chunk=chunk, **SMALL)) for chunk in (None, 10))
+    chunked.set_weights(whole.get_weights())
+    np.testing.assert_allclose(chunked(lr), whole(lr), atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [lambda: SRNetwork(2, geometry=True, chunk=6, **SMALL), lambda: EDSR(2, 8, 2)])
+def test_saves_and_loads(make, tmp_path):
+    model, (lr, _) = with_open_gates(make()), batch()
+    wanted = model(lr)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert type(loaded) is type(model) and loaded.get_config() == model.get_config()
+    np.testing.assert_array_equal(loaded(lr), wanted)
+    model.save_weights(tmp_path / "model.weights.h5")
+    twin = type(model).from_config(model.get_config())
+    twin.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(twin(lr), wanted)
+
+
+def test_exports_with_dynamic_sizes(tmp_path):
+    model = with_open_gates(SRNetwork(**SMALL))
+    tf.saved_model.save(model, str(tmp_path / "saved"))
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    lr, _ = batch(2, side=5)
+    np.testing.assert_allclose(loaded.signatures["serving_default"](tf.constant(lr))["sr"], model(lr), atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [lambda: SRNetwork(**SMALL), lambda: EDSR(4, 8, 2)])
+def test_a_train_step_is_the_gradient_of_the_l1_and_reduces_it(make):
+    lr, hr = batch()
+    model, rate = make(), 1e-3
+    with tf.GradientTape() as tape:
+        wanted_loss = tf.reduce_mean(tf.abs(model(lr, training=True) - hr))
+    gradients = tape.gradient(wanted_loss, model.trainable_variables)
+    before = [weight.numpy() for weight in model.trainable_variables]
+    model.compile(keras.optimizers.SGD(rate))
+    assert model.train_on_batch(lr, hr) == pytest.approx(float(wanted_loss), rel=1e-5)
+    for weight, start, gradient in zip(model.trainable_variables, before, gradients):
+        np.testing.assert_allclose(weight, start - rate * gradient, atol=1e-6)
+    assert float(tf.reduce_mean(tf.abs(model(lr, training=True) - hr))) < float(wanted_loss)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_training_learns_in_every_precision(policy):
+    keras.mixed_precision.set_global_policy(policy)
+    model, (lr, hr) = SRNetwork(**SMALL), batch(8)
+    model.compile(keras.optimizers.Adam(2e-3))
+    assert model(lr).dtype == tf.float32
+    before = float(tf.reduce_mean(tf.abs(model(lr) - hr)))
+    model.fit(tf.data.Dataset.from_tensors((lr, hr)).repeat(25), verbose=0)
+    after = float(tf.reduce_mean(tf.abs(model(lr) - hr)))
+    assert after < 0.7 * before
+    assert all(weight.dtype == tf.float32 for weight in model.trainable_variables)
+
+
+def test_evaluation_reports_l1_and_psnr():
+    model, (lr, hr) = SRNetwork(**SMALL), batch(3)
+    model.compile()
+    results = model.evaluate(lr, hr, batch_size=3, verbose=0, return_dict=True)
+    error = model(lr).numpy() - hr
+    assert results["loss"] == pytest.approx(np.abs(error).mean(), rel=1e-4)
+    assert results["psnr"] == pytest.approx(np.mean(-10 * np.log10((error**2).mean((1, 2, 3)))), rel=1e-4)
+
+
+TRAIN = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+from ssrvae_tf.models import SRNetwork
+
+devices = int(sys.argv[1])
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+strategy = tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(devices)])
+assert strategy.num_replicas_in_sync == devices
+
+rng = np.random.default_rng(0)
+lr, hr = rng.uniform(size=(4, 6, 5, 3)).astype("float32"), rng.uniform(size=(4, 24, 20, 3)).astype("float32")
+keras.utils.set_random_seed(0)
+with strategy.scope():
+    model = SRNetwork(4, 8, 1, 1, kernel_size=3)
+    for name in ("garb_0", "larb_0"):
+        model.get_layer(name).attention.gate.assign(0.5)
+    model.compile(keras.optimizers.SGD(1.0))  # at this rate a weight moves by its gradient
+before = [weight.numpy() for weight in model.trainable_variables]
+loss = model.fit(tf.data.Dataset.from_tensor_slices((lr, hr)).batch(4), verbose=0).history["loss"][0]
+moves = [start - weight.numpy() for start, weight in zip(before, model.trainable_variables)]
+np.savez(sys.argv[2], *moves)
+print(json.dumps({"loss": float(loss)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def one_and_two_devices(tmp_path_factory):
+    """(loss, gradients) of the same batch on one logical CPU device and on two, each in a process of its own."""
+    results = []
+    for devices in (1, 2):
+        file = tmp_path_factory.mktemp("devices") / "gradients.npz"
+        command = [sys.executable, "-c", TRAIN, str(devices), str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT)
+        assert done.returncode == 0, done.stderr[-3000:]
+        with np.load(file) as stored:
+            results.append((json.loads(done.stdout.splitlines()[-1])["loss"], [stored[name] for name in stored.files]))
+    return results
+
+
+def test_two_devices_compute_the_gradients_of_one(one_and_two_devices):
+    (_, ones), (_, twos) = one_and_two_devices
+    for one, two in zip(ones, twos):
+        assert np.any(one != 0.0)
+        np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-5)
+
+
+def test_two_devices_report_the_loss_of_one(one_and_two_devices):
+    (one, _), (two, _) = one_and_two_devices
+    assert two == pytest.approx(one, rel=1e-5)
+
+
+def test_refuses_what_it_cannot_build():
+    with pytest.raises(ValueError, match="scale is 3: it must be a power of two"):
+        SRNetwork(3, **SMALL)
+    with pytest.raises(ValueError, match="12 channels: they must be a multiple of reduction, 8"):
+        SRNetwork(4, **{**SMALL, "filters": 12})

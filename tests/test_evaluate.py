@@ -1,0 +1,152 @@
+"""Command line in, figures out. `load` is replaced: what it does is tested elsewhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.evaluate import main
+
+
+class Network:
+    scale, name = 4, "network"
+
+    def predict(self, batch, verbose="auto"):
+        return batch.repeat(4, 1).repeat(4, 2)
+
+
+class Style:
+    scale, lr_size, name = 4, 16, "style"
+
+    def __init__(self):
+        self.styles = []
+
+    def degrade(self, hr, style=None, seed=None):
+        self.styles.append(style)
+        return np.asarray(hr)[:, ::4, ::4]
+
+
+class Colour(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
+    def features(self, images):
+        return {"features": tf.reduce_mean(images, (1, 2))}
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    module, path = Colour(), tmp_path_factory.mktemp("features") / "colour"
+    tf.saved_model.save(module, str(path), {"serving_default": module.features})
+    return str(path)
+
+
+@pytest.fixture
+def models(monkeypatch):
+    known = {"faces-x4": Network(), "runs/style": Style()}
+
+    def load(name):
+        if name not in known:
+            raise UserError(f"no model {name}")
+        return known[name]
+
+    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading", types.SimpleNamespace(load=load))
+    return known
+
+
+@pytest.fixture
+def small_folder(tmp_path):
+    """Six small photos of 20x20 to 40x30."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        size = (20 + 2 * i, 20 + 4 * i, 3)
+        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+def test_the_command_prints_an_aligned_table_and_writes_json(models, photo_folder, tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    main(["--model", "faces-x4", "--hr", str(photo_folder), "--limit", "3", "--crop", "64", "--out", str(out)])
+    title, *rows = capsys.readouterr().out.strip("\n").split("\n")
+    assert "3 HR photos, x4, degraded by bicubic" in title
+    assert len(rows) == 3 and len({len(row) for row in rows}) == 1
+    written = json.loads(out.read_text())
+    assert written["rows"]["faces-x4"]["PSNR dB gain"] < 0
+    assert written["settings"]["limit"] == 3
+
+
+def test_pairs_may_be_made_by_a_style_vae_with_real_styles(models, photo_folder, small_folder, capsys):
+    command = ["--model", "faces-x4", "--hr", str(photo_folder), "--crop", "64", "--degrade", "runs/style"]
+    main([*command, "--style", str(small_folder)])
+    assert "degraded by style, given styles" in capsys.readouterr().out
+    assert models["runs/style"].styles[0].shape == (12, 16, 16, 3)
+    main(command)
+    assert models["runs/style"].styles[-1] is None
+
+
+def test_without_a_crop_styles_have_the_size_that_the_style_vae_knows(models, photo_folder, small_folder):
+    places = ["--hr", str(photo_folder), "--style", str(small_folder), "--limit", "1"]
+    main(["--model", "faces-x4", "--degrade", "runs/style", *places])
+    assert models["runs/style"].styles[0].shape == (1, 16, 16, 3)
+
+
+def test_the_help_needs_no_tensorflow():
+    code = """
+import sys
+from ssrvae_tf.evaluate import main
+try:
+    main(["--help"])
+finally:
+    assert "tensorflow" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--features PATH" in done.stdout
+
+
+def test_real_photos_are_measured_under_the_feature_models_name(models, photo_folder, small_folder, features, capsys):
+    main(["--model", "faces-x4", "--hr", str(photo_folder), "--lr", str(small_folder), "--features", features])
+    said = capsys.readouterr().out
+    assert "FD(colour)" in said and "KD(colour)" in said and "FID" not in said
+    assert "6 real LR photos" in said and "12 HR photos" in said
+
+
+def test_a_style_vae_is_measured_against_real_small_photos(models, photo_folder, small_folder, features, capsys):
+    places = ["--hr", str(photo_folder), "--lr", str(small_folder), "--style", str(small_folder)]
+    main(["--model", "runs/style", *places, "--features", features])
+    said = capsys.readouterr().out
+    rows = [line.split("  ")[0] for line in said.strip("\n").split("\n")[2:]]
+    assert rows == ["bicubic", "classical", "style, real styles", "style, its own styles"]
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        (["--model", "runs/style"], "give real small photos by --lr"),
+        (["--model", "faces-x4", "--style", "small"], "only a StyleVAE takes styles"),
+        (["--model", "faces-x4", "--degrade", "faces-x4"], "not a StyleVAE"),
+        (["--model", "faces-x4", "--degrade", "classical", "--lr", "small"], "give one of the two"),
+        (["--model", "faces-x4", "--crop", "8"], "leaves 8 pixels"),
+        (["--model", "faces-x4", "--lr", "small", "--features", "nowhere"], "no SavedModel"),
+        (["--model", "faces-x4", "--out", "."], "a file is wanted"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_in_one_line(models, photo_folder, options, complaint):
+    with pytest.raises(UserError, match=complaint) as caught:
+        main([*options, "--hr", str(photo_folder)])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [["--limit", "0"], ["--crop", "big"], ["--limi", "3"], ["--seed", "-1"]])
+def test_ill_typed_and_unknown_options_are_refused(models, photo_folder, options):
+    with pytest.raises(SystemExit) as left:
+        main(["--model", "faces-x4", "--hr", str(photo_folder), *options])
+    assert left.value.code == 2

@@ -1,0 +1,77 @@
+"""Folders in, figures out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.evaluation import evaluate, read_hr, read_small
+
+
+class Model:
+    scale, lr_size, name = 4, 16, "model"
+
+    def predict(self, batch, verbose="auto"):
+        return batch.repeat(4, 1).repeat(4, 2)
+
+
+class Style(Model):
+    scale = 2
+
+    def degrade(self, hr, style=None, seed=None):
+        return np.asarray(hr)[:, ::2, ::2]
+
+
+@pytest.fixture
+def small_folder(tmp_path):
+    """Six small photos of 20x20 to 40x30."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        size = (20 + 2 * i, 20 + 4 * i, 3)
+        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+def test_whole_photos_are_cut_to_a_multiple_of_the_scale(photo_folder):
+    photos = read_hr(photo_folder, None, 8)
+    assert len(photos) == 12
+    assert all(side % 8 == 0 and side >= 160 for photo in photos for side in photo.shape[:2])
+
+
+def test_a_crop_is_the_centre(tmp_path):
+    photo = np.random.default_rng(0).integers(0, 256, (30, 21, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    (crop,) = read_hr(tmp_path, 16, 4)
+    np.testing.assert_array_equal(crop, photo[7:23, 2:18])
+
+
+def test_small_photos_become_squares_of_one_size(small_folder):
+    assert {photo.shape for photo in read_small(small_folder, 32, "--lr")} == {(32, 32, 3)}
+
+
+def test_a_limit_draws_by_the_seed(photo_folder):
+    first, again, other = (read_hr(photo_folder, 128, 4, limit=3, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert len(first) == 3 and not np.array_equal(first, other)
+
+
+def test_unusable_photos_are_named_and_do_not_count(small_folder, capsys):
+    (small_folder / "broken.png").write_bytes(b"no picture")
+    photos = read_hr(small_folder, 28, 4, limit=7)
+    assert len(photos) == 2  # the two of 28x36 and 30x40
+    said = capsys.readouterr().err
+    assert "--hr" in said and "skipped 5 files" in said and str(small_folder) in said
+
+
+def test_too_few_usable_photos_are_an_error(small_folder):
+    with pytest.raises(UserError, match="0 usable photos"):
+        read_hr(small_folder, 128, 4)
+
+
+def test_scales_that_differ_are_refused(photo_folder):
+    with pytest.raises(UserError, match="give equal scales"):
+        evaluate(Model(), photo_folder, degrade=Style())

@@ -1,0 +1,88 @@
+"""The names of the package itself. Imports are tried in fresh interpreters, since order is the point."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ssrvae_tf
+
+ROOT = Path(__file__).parent.parent
+LOG = "TF_CPP_MIN_LOG_LEVEL"
+COMMAND = ["-m", "ssrvae_tf.errors"]
+
+SETUP = """
+import sys, numpy as np
+sys.path.insert(0, "tests")
+from stub_models import BicubicNetwork
+image, network = np.zeros((6, 5, 3), np.uint8), BicubicNetwork()
+"""
+CALL = "assert ssrvae_tf.upscale(image, network).shape == (24, 20, 3)\n"
+
+
+def run(code: str) -> None:
+    result = subprocess.run([sys.executable, "-c", SETUP + code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import ssrvae_tf\n" + CALL,
+        "import ssrvae_tf\n" + CALL + "import ssrvae_tf.upscale\n" + CALL,
+        "import ssrvae_tf.upscale\n" + CALL,
+        "import ssrvae_tf.upscale as module\nassert module.upscale_file\nimport ssrvae_tf\n" + CALL,
+        "from ssrvae_tf.upscale import main\nimport ssrvae_tf\n" + CALL,
+        "import ssrvae_tf\nfrom ssrvae_tf import upscale\nassert upscale(image, model=network).shape == (24, 20, 3)",
+        "from ssrvae_tf.upscale import upscale\nimport ssrvae_tf\nassert upscale(image, network).size\n" + CALL,
+    ],
+)
+def test_upscale_is_a_function_whatever_was_imported_before(code):
+    run(code)
+
+
+def test_importing_the_package_brings_no_heavy_module():
+    run("before = set(sys.modules)\nimport ssrvae_tf\nassert not {'tensorflow', 'PIL'} & (set(sys.modules) - before)")
+
+
+@pytest.mark.parametrize(
+    "arguments, given, wanted",
+    [(COMMAND, {}, "3"), (COMMAND, {LOG: "0"}, "0"), (["-c", "import ssrvae_tf"], {}, "None")],
+)
+def test_only_commands_silence_tensorflows_start_up_log(tmp_path, arguments, given, wanted):
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import atexit, os\natexit.register(lambda: print(os.environ.get({LOG!r})))"
+    )
+    others = {name: value for name, value in os.environ.items() if name != LOG}
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**others, **given, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.stdout.strip() == wanted, result.stderr
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        ssrvae_tf.no_such_name  # noqa: B018
+    assert {"load", "upscale", "__version__"} <= set(dir(ssrvae_tf))
+
+
+def test_pins_are_the_versions_that_work_together():
+    options = configparser.ConfigParser()
+    options.read(ROOT / "setup.cfg")
+    pins = options["options"]["install_requires"].split()
+    assert {
+        "tensorflow==2.15.1",
+        "tensorflow-addons==0.23.0",
+        "tensorflow-probability==0.23.0",
+        "tensorflow-gan==2.1.0",
+    } <= set(pins)
