@@ -323,6 +323,6 @@ def read(path: str | Path) -> FitConfig:
     try:
         values = yaml.safe_load(Path(path).read_text())
         values.pop(_OTHER_MODEL[values["stage"]], None)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the settings of a run: restore the file, or take another folder") from error
     return from_dict(values)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
+import warnings
 
 from ssrvae_tf.errors import exit_cleanly
 
 
 def main() -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from ssrvae_tf import config
 
     settings = config.parse()
+    settings = dataclasses.replace(settings, out=settings.out or f"runs/{settings.stage}")
+    warnings.filterwarnings("ignore", "(?s).*TensorFlow Addons")
     from ssrvae_tf.training.run import fit
 
     fit(settings)
-    print(f"the result is in {settings.out or f'runs/{settings.stage}'}")
+    print(f"the result is in {settings.out}: ssrvae_tf.load({settings.out!r})")
     return 0
 
 

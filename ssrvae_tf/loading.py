@@ -16,6 +16,9 @@ from ssrvae_tf.models import SRNetwork, StyleVAE
 
 SHIPPED = Path(__file__).parent / "weights"
 WEIGHTS, CONFIG = "model.weights.h5", "config.yaml"
+# Queries of global attention held at once, where the run's settings leave it open: a photo of 256x256 would otherwise
+# take 17 GB for one attention matrix.
+_CHUNK = 1024
 
 
 def shipped() -> list[str]:
@@ -56,7 +59,9 @@ def load(name_or_run: str | os.PathLike) -> keras.Model:
         UserError: if there is no such model, or its files do not fit together.
     """
     folder = find(name_or_run)
-    model = build(configuration.read(folder / CONFIG))
+    settings = configuration.read(folder / CONFIG)
+    network = dataclasses.replace(settings.sr_network, chunk=settings.sr_network.chunk or _CHUNK)
+    model = build(dataclasses.replace(settings, sr_network=network))
     load_weights(model, folder / WEIGHTS)
     return model
 
@@ -105,6 +110,7 @@ def _copy(item: h5py.Group | h5py.Dataset, target: h5py.Group, name: str, dtype:
         for inner, value in item.items():
             _copy(value, group, inner, dtype)
         return
-    target[name] = item[()].astype(dtype)
+    with np.errstate(over="ignore"):
+        target[name] = item[()].astype(dtype)
     if not np.isfinite(target[name][()]).all():
         raise ValueError(f"{item.name} is not finite in {dtype}")

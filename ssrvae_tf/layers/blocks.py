@@ -25,8 +25,12 @@ class ResidualBlock(_SameShape):
     def build(self, input_shape):
         channels = input_shape[-1]
         own = {"padding": "same", "dtype": self.dtype_policy}
-        self.first = keras.layers.Conv2D(channels, 3, activation="relu", name="first", **own)
-        self.second = keras.layers.Conv2D(channels, 3, name="second", **own)
+        # A block starts near the identity: the features' variance would otherwise double with each of them.
+        small = keras.initializers.VarianceScaling(0.05)
+        self.first = keras.layers.Conv2D(
+            channels, 3, activation="relu", kernel_initializer="he_normal", name="first", **own
+        )
+        self.second = keras.layers.Conv2D(channels, 3, kernel_initializer=small, name="second", **own)
         for layer in (self.first, self.second):
             layer.build((None, None, None, channels))
         self.built = True

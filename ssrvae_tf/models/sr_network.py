@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from ssrvae_tf.layers import GARB, LARB, ResidualBlock, SubPixelUpsampling
-from ssrvae_tf.models.steps import minimise, scaled
+from ssrvae_tf.models.steps import minimise, reported, scaled
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")
@@ -41,13 +41,13 @@ class _SuperResolver(keras.Model):
             l1 = tf.reduce_mean(tf.abs(self(lr, training=True) - hr))
             loss = scaled(self.optimizer, l1)
         minimise(self.optimizer, tape, loss, self.trainable_variables)
-        return {"loss": l1}
+        return reported({"loss": l1})
 
     def test_step(self, data):
         lr, hr = data
         sr = self(lr, training=False)
         psnr = tf.reduce_mean(tf.image.psnr(sr, hr, 1.0))
-        return {"loss": tf.reduce_mean(tf.abs(sr - hr)), "psnr": psnr}
+        return reported({"loss": tf.reduce_mean(tf.abs(sr - hr)), "psnr": psnr})
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")

@@ -24,3 +24,9 @@ def minimise(optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, loss:
     """One optimizer step on a loss that went through `scaled`."""
     gradients = unscaled(optimizer, tape.gradient(loss, variables))
     optimizer.apply_gradients(zip(gradients, variables))
+
+
+def reported(figures: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """This replica's share of the figures that a step reports: Keras adds up the replicas'."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return {name: value / replicas for name, value in figures.items()}

@@ -11,7 +11,7 @@ from tensorflow import keras
 from ssrvae_tf.layers import StatisticsNetwork, bicubic_shrink, local_mean, mutual_information_bound
 from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal
 from ssrvae_tf.models.degradation_losses import band_energy_distance, transfer_distance
-from ssrvae_tf.models.steps import minimise, scaled, unscaled
+from ssrvae_tf.models.steps import minimise, reported, scaled, unscaled
 from ssrvae_tf.models.style_networks import ContentEncoder, Generator, StyleEncoder
 from ssrvae_tf.models.style_sampler import StyleSampler
 
@@ -267,7 +267,7 @@ class StyleVAE(keras.Model):
         self.optimizer.apply_gradients(zip(gradients, variables))
         other = self._generate(hr, self.encoder_hr(hr), tf.roll(codes, 1, 0), noise)
         effect = tf.reduce_mean(tf.abs(y_lr - other))
-        return {"kl": kl, "mi": information, "reconstruction": reconstruction, "style_effect": effect}
+        return reported({"kl": kl, "mi": information, "reconstruction": reconstruction, "style_effect": effect})
 
     def _transfer_step(self, data):
         hr, lr, style, target = data["hr"], data["lr"], data["style"], data["target"]
@@ -323,7 +323,7 @@ class StyleVAE(keras.Model):
             self.log_average.assign(average)
             figures.update(mi=information, mi_synthetic=taught)
         effect = tf.reduce_mean(tf.abs(y_lr - y_prior))
-        return {**figures, "critic": judged, "transfer_critic": known, "style_effect": effect}
+        return reported({**figures, "critic": judged, "transfer_critic": known, "style_effect": effect})
 
     def get_config(self):
         names = ("scale", "lr_size", "form", "latent_dim", "filters", "adain", "mutual_information", "name")

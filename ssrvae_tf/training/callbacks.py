@@ -40,18 +40,18 @@ class Checkpoints:
         path = tf.train.latest_checkpoint(str(folder))
         return int(path.rsplit("-", 1)[1]) if path else 0
 
-    def restore(self) -> None:
-        """Bring back the newest checkpoint, if there is one.
+    def restore(self, folder: Path) -> None:
+        """Bring back the newest checkpoint of `folder`, if there is one.
 
         Raises:
             UserError: if it is damaged.
         """
-        path = self._manager.latest_checkpoint
+        path = tf.train.latest_checkpoint(str(folder))
         if not path:
             return
         try:
             self._manager.checkpoint.restore(path).assert_existing_objects_matched()
-        except (tf.errors.OpError, ValueError, AssertionError) as error:
+        except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{path}: cannot be restored ({reason}): start anew in another --out") from error
 

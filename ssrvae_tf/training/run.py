@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -54,31 +57,31 @@ def _train(settings: FitConfig) -> None:
     if steps and done >= settings.epochs * steps:
         print(f"{out}: all {settings.epochs} epochs are done; raise --epochs to go on")
         return
-    strategy = _strategy(settings)  # first of all that uses TensorFlow: several workers want it so
+    strategy = _fitting_strategy(settings)  # first of all that uses TensorFlow: several workers want it so
     degrade = _degrader(settings)
     photos = _read_photos(settings)
     steps = steps or max(1, len(photos["hr"]) // settings.batch_size)
     settings = dataclasses.replace(settings, steps_per_epoch=steps)
-    writes = strategy.extended.should_checkpoint  # the first of several workers
-    if writes:
+    first_worker = strategy.extended.should_checkpoint
+    if first_worker:
         _claim(out, settings)
         keep_rows(out / "metrics.csv", done // steps)
 
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = _compiled(settings)
-    checkpoints = Checkpoints(out / "checkpoints", model)
-    checkpoints.restore()
+    # The others do all the same, since it takes part in collectives, and throw it away.
+    place = out if first_worker else Path(tempfile.mkdtemp())
+    checkpoints = Checkpoints(place / "checkpoints", model)
+    checkpoints.restore(out / "checkpoints")
     total = settings.epochs * steps
     if done:
         print(f"{out}: going on after step {done} of {total}")
 
     stop = Stop(settings.max_minutes)
-    callbacks = [EpochMeans(), stop]
-    if writes:
-        draw = pictures.painter(model, settings, photos, degrade)
-        results = Results(out, steps, checkpoints, draw, lambda: _prepare(model, photos))
-        callbacks += [results, Progress(total, steps)]
+    draw = pictures.painter(model, settings, photos, degrade)
+    results = Results(place, steps, checkpoints, draw, lambda: _prepare(model, photos))
+    callbacks = [EpochMeans(), stop, results, *([Progress(total, steps)] if first_worker else [])]
     with stop:
         for first, last in _spans(done, total, steps):
             model.fit(
@@ -97,8 +100,11 @@ def _train(settings: FitConfig) -> None:
         print(f"{why}: saved after step {step} of {total}; the same command goes on", file=sys.stderr)
     if stop.reason == "interrupted":
         raise KeyboardInterrupt
-    # Nobody leaves before the result is written.
-    strategy.reduce("SUM", strategy.run(lambda: tf.ones([])), axis=None)
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        # Nobody leaves before the first worker has written the result.
+        strategy.reduce("SUM", tf.function(strategy.run)(lambda: tf.ones([])), axis=None)
+        if not first_worker:
+            shutil.rmtree(place)
 
 
 @contextlib.contextmanager
@@ -147,15 +153,20 @@ def _claim(out: Path, settings: FitConfig) -> None:
         raise UserError(f"--out {out}: cannot be written ({error.strerror}): give a folder that can") from error
 
 
-def _strategy(settings: FitConfig) -> tf.distribute.Strategy:
-    if "TF_CONFIG" in os.environ:
-        if settings.max_minutes:
-            raise UserError("--max-minutes: the clocks of several workers differ: use --epochs with TF_CONFIG")
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    else:
-        # All GPUs, else all logical CPUs: one, unless the program made more.
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+@functools.lru_cache(maxsize=None)  # a second one in a process would reuse the keys of the first one's collectives
+def _strategy(several_workers: bool) -> tf.distribute.Strategy:
+    if several_workers:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    # All GPUs, else all logical CPUs: one, unless the program made more.
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def _fitting_strategy(settings: FitConfig) -> tf.distribute.Strategy:
+    several = "TF_CONFIG" in os.environ
+    if several and settings.max_minutes:
+        raise UserError("--max-minutes: the clocks of several workers differ: use --epochs with TF_CONFIG")
+    strategy = _strategy(several)
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise UserError(f"--batch-size {settings.batch_size}: it must be a multiple of the {replicas} devices")

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).random(shape, "float32")
+
+
+def test_scores_of_pairs_stand_on_the_diagonal():
+    joint, marginal = joint_and_marginal(tf.constant([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]))
+    np.testing.assert_array_equal(joint, [0, 4, 8])
+    np.testing.assert_array_equal(marginal, [1, 2, 3, 5, 6, 7])
+
+
+def test_the_pair_critic_scores_each_pair_on_its_own():
+    critic = PairCritic((4, 4), 4)
+    x, y = random(3, 8, 8, 3), random(3, 8, 8, 3, seed=1)
+    scores = critic([x, y])
+    assert scores.shape == (3, 3) and scores.dtype == tf.float32
+    np.testing.assert_allclose(critic([x[::-1], y]), scores[::-1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(critic([x[:1], y[1:2]])[0, 0], scores[0, 1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_pair_critic_does_not_see_brightness():
+    critic = PairCritic((4, 4), 4)
+    x, y = 0.5 * random(2, 8, 8, 3), random(2, 8, 8, 3, seed=1)
+    np.testing.assert_allclose(critic([x + 0.3, y]), critic([x, y]), rtol=1e-3, atol=1e-4)
+
+
+def test_the_discriminator_judges_patch_by_patch():
+    discriminator = Discriminator((4, 4, 4, 4))
+    assert discriminator(random(2, 32, 16, 3)).shape == (2, 4, 2, 1)
+
+
+def test_augmentation_is_of_each_image_its_own_repeatable_and_differentiable():
+    image = tf.Variable(np.repeat(random(1, 16, 16, 3), 2, 0))
+    with tf.GradientTape() as tape:
+        changed = augment(image, tf.constant([1, 2]))
+        total = tf.reduce_sum(changed)
+    assert changed.shape == image.shape and np.abs(changed[0] - changed[1]).max() > 0.01
+    np.testing.assert_array_equal(changed, augment(image, tf.constant([1, 2])))
+    assert np.abs(tape.gradient(total, image)).max() > 0

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from ssrvae_tf.data import bicubic
+from ssrvae_tf.models import LossWeights, StyleVAE
+
+SMALL = {"lr_size": 8, "latent_dim": 6, "filters": 8, "encoder_strides": (2, 1)}
+
+
+def faces(count, height=32, width=32, seed=0):
+    return np.random.default_rng(seed).random((count, height, width, 3), "float32")
+
+
+def batch(count=3):
+    names = {"hr": 32, "lr": 8, "style": 8, "target": 8}
+    return {name: tf.constant(faces(count, size, size, seed)) for seed, (name, size) in enumerate(names.items())}
+
+
+def random_weights(model, seed=0):
+    """Fresh AdaINs and gains hide the style; these do not."""
+    model.build_networks()
+    rng = np.random.default_rng(seed)
+    networks = (model.encoder_lr, model.encoder_hr, model.generator)
+    for network in networks:
+        network.set_weights([value + rng.normal(0, 0.05, value.shape) for value in network.get_weights()])
+    return model
+
+
+def in_training(**options):
+    keras.utils.set_random_seed(0)
+    model = StyleVAE(**SMALL, **options)
+    model.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3), seed=3)
+    model.build_optimizers()
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_weights(StyleVAE(**SMALL))
+
+
+@pytest.mark.parametrize("sides", [(32, 32), (36, 20), (8, 64)])
+def test_faces_of_any_size_are_shrunk_by_the_scale_and_stay_in_range(model, sides):
+    made = model.degrade(faces(2, *sides), faces(2, 11, 9), seed=1)
+    assert made.shape == (2, sides[0] // 4, sides[1] // 4, 3) and made.dtype == tf.float32
+    assert tf.reduce_min(made) >= 0 and tf.reduce_max(made) <= 1
+
+
+def test_the_seed_decides_everything(model):
+    for style in (None, faces(2, 8, 8)):
+        first, again, other = (model.degrade(faces(2), style, seed=seed) for seed in (1, [1, 0], 2))
+        np.testing.assert_array_equal(first, again)
+        assert np.abs(first - other).max() > 0
+    assert np.abs(model.degrade(faces(2)) - model.degrade(faces(2))).max() > 0, "no seed is a random one"
+
+
+def test_a_style_is_a_photo_or_its_code_and_one_serves_all(model):
+    style = faces(2, 8, 8, seed=5)
+    codes = model.codes(style)
+    assert codes.shape == (2, 6)
+    np.testing.assert_array_equal(model.codes(codes), codes)
+    np.testing.assert_array_equal(model.degrade(faces(2), style, seed=1), model.degrade(faces(2), codes, seed=1))
+    one = model.degrade(faces(3), style[:1], seed=1)
+    np.testing.assert_allclose(one, model.degrade(faces(3), np.repeat(style[:1], 3, 0), seed=1), atol=1e-6)
+    assert np.abs(one - model.degrade(faces(3), style[1:], seed=1)).max() > 0, "the style is ignored"
+
+
+def test_what_does_not_fit_is_refused(model):
+    with pytest.raises(ValueError, match="hr is 30x32: both sides must be multiples of 4"):
+        model.degrade(faces(1, 30, 32))
+    with pytest.raises(ValueError, match="2 styles for 3 faces"):
+        model.degrade(faces(3), faces(2, 8, 8))
+    with pytest.raises(ValueError, match="sampler is 'other'"):
+        model.degrade(faces(1), sampler="other")
+    with pytest.raises(ValueError, match="form is 'other'"):
+        StyleVAE(form="other")
+
+
+def test_it_degrades_within_a_graph_of_unknown_sizes(model):
+    image = tf.TensorSpec((None, None, None, 3))
+    graph = tf.function(model.degrade).get_concrete_function(image, image, tf.TensorSpec((2,), tf.int64))
+    hr, style = faces(2, 16, 24), faces(2, 10, 10)
+    wanted = model.degrade(hr, style, seed=[4, 5])
+    got = graph(tf.constant(hr), tf.constant(style), tf.constant([4, 5], tf.int64))
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+def test_calling_it_degrades_in_the_style_of_lr(model):
+    hr, lr = faces(2), faces(2, 8, 8)
+    np.testing.assert_array_equal(model((hr, lr)), model.degrade(hr, lr, seed=0))
+    np.testing.assert_array_equal(model({"hr": hr, "lr": lr}), model.degrade(hr, lr, seed=0))
+
+
+def test_a_fresh_transfer_model_is_near_bicubic():
+    keras.utils.set_random_seed(0)
+    made = StyleVAE(**SMALL).degrade(faces(2), faces(2, 8, 8), seed=0)
+    assert np.abs(made - bicubic(faces(2), 4)).mean() < 0.08
+
+
+def test_the_divergence_is_equation_3(model):
+    posterior = model.posterior(faces(3, 8, 8))
+    mean, deviation = posterior.mean().numpy(), posterior.stddev().numpy()
+    wanted = -0.5 * np.sum(1 + np.log(deviation**2) - mean**2 - deviation**2, -1)
+    np.testing.assert_allclose(model._kl(posterior), wanted.mean(), rtol=1e-5)
+
+
+def test_the_sampler_is_fitted_to_the_posteriors_of_real_faces():
+    model = random_weights(StyleVAE(**SMALL))
+    normal = model.degrade(faces(2), seed=3, sampler="normal")
+    assert model.degrade(faces(2), seed=3).shape == normal.shape  # before: N(0, I)
+    lr = faces(70, 8, 8)
+    model.fit_sampler(lr)
+    means = model.posterior(lr).mean().numpy()
+    distances = np.abs(model.sampler.means.numpy()[:, None] - means[None]).max(-1).min(-1)
+    np.testing.assert_allclose(distances, 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["transfer", "paper"])
+@pytest.mark.parametrize(["adain", "mutual_information"], [(True, True), (False, True), (True, False)])
+def test_every_form_takes_a_step_that_reaches_all_of_its_networks(form, adain, mutual_information):
+    model = in_training(form=form, adain=adain, mutual_information=mutual_information)
+    before = [variable.numpy() for variable in model.optimized_variables]
+    for _ in range(2):  # in the first one, layers that start at 0 pass nothing on
+        figures = model.train_step(batch())
+    assert all(np.isfinite(value) for value in figures.values())
+    assert {"kl", "reconstruction", "style_effect"} <= figures.keys()
+    assert ("mi" in figures) or not mutual_information
+    moved = [np.abs(new.numpy() - old).max() > 0 for new, old in zip(model.optimized_variables, before)]
+    assert np.mean(moved) > 0.9
+    assert model.optimizer.iterations == 2
+    assert len(model.critics) == (2 * (form == "transfer") + mutual_information)
+
+
+def test_a_step_depends_on_its_number_and_the_seed_alone():
+    results = []
+    for _ in range(2):
+        model = in_training()
+        tf.random.uniform([])  # another state of the global generator
+        model.train_step(batch())
+        results.append([variable.numpy() for variable in model.optimized_variables])
+    for one, two in zip(*results):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_the_paper_form_learns_to_shrink():
+    model = in_training(form="paper", weights=LossWeights(kl=0.0, mutual_information=0.0))
+    step = tf.function(lambda data: model.train_step(data)["reconstruction"])
+    errors = [float(step(batch())) for _ in range(40)]
+    assert errors[-1] < 0.5 * errors[0]
+
+
+def test_the_model_survives_its_configuration(model):
+    copy = StyleVAE.from_config(model.get_config())
+    assert copy.get_config() == model.get_config()
+    copy = model.for_inference()
+    np.testing.assert_array_equal(copy.degrade(faces(2), seed=1), model.degrade(faces(2), seed=1))
+
+
+def test_what_only_training_needs_is_left_out_of_a_copy_for_use():
+    model = in_training()
+    assert len(model.for_inference().weights) < len(model.weights)
+    assert not hasattr(model.for_inference(), "critics")

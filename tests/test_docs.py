@@ -1,0 +1,194 @@
+"""What README.md, docs/ and serving/ tell a reader to type is typed here, in a folder like the reader's.
+
+Training commands get options appended that make them tiny. Left out are: `make` and `source` (the tests would start
+themselves; targets and paths are checked), `pip`, `jupyter` and `tensorboard` (they fetch or never end; the names are
+checked), `pack` (it writes into the package), training on several machines (they are not there; the options are
+parsed), `docker` and `curl` (not everywhere; paths, names and the request's shape are checked).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from ssrvae_tf import config
+from ssrvae_tf.photos import sample_photos
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "serving" / "README.md"]
+NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
+SERVING = "serving/README.md"  # its blocks build on each other and have a test of their own
+IN_PACKAGE = re.compile(r"python -m (ssrvae_tf\.(?!pack\b)\w+)(.*)")
+
+TINY = """
+    --steps-per-epoch 1 --batch-size 2 --hr-size 32 --patch-size 32 --precision float32 --style-vae.filters 8
+    --style-vae.latent-dim 8 --style-vae.encoder-strides [2,1] --sr-network.filters 8 --sr-network.global-blocks 1
+    --sr-network.local-blocks 1
+"""
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands(path: Path) -> list[str]:
+    """Commands of the document's bash blocks, without comments."""
+    lines = "\n".join(blocks(path, "bash")).replace("\\\n", " ").splitlines()
+    return [line for line in (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines) if line]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A reader's folder, made the current one: faces/, small_faces/, photo.jpg, configs/, and a feature model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv[:])
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    photos = [Image.open(path).convert("RGB") for path in sample_photos()]
+    for name, side, size in (("faces", 128, 128), ("small_faces", 128, 40)):
+        (tmp_path / name).mkdir()
+        for i in range(6):
+            left, top = 60 + 40 * i, 30 * i
+            piece = photos[i % 2].crop((left, top, left + side, top + side)).resize((size, size), Image.BICUBIC)
+            piece.save(tmp_path / name / f"{i}.jpg", quality=60)
+    photos[0].crop((180, 40, 244, 88)).resize((32, 24)).save("photo.jpg")
+    return tmp_path
+
+
+def make_feature_model(path: str) -> None:
+    class Colour(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
+        def features(self, images):
+            return {"features": tf.concat(tf.nn.moments(images, (1, 2)), -1)}
+
+    module = Colour()
+    tf.saved_model.save(module, path, {"serving_default": module.features})
+
+
+def run_module(name: str, arguments: list[str]) -> None:
+    """As `python -m NAME ARGUMENTS`, in this process: importing TensorFlow anew each time takes minutes."""
+    sys.argv[:] = [name, *arguments]
+    try:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        assert not end.code, f"{name} {' '.join(arguments)} ended with {end.code}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_of_the_package_run_and_leave_what_they_name(name, folder):
+    ran = [match for match in map(IN_PACKAGE.fullmatch, commands(ROOT / name)) if match]
+    if not ran:
+        pytest.skip(f"{name} names no command of the package")
+    make_feature_model("models/inception")
+    for module, rest in (match.groups() for match in ran):
+        arguments = shlex.split(rest)
+        given = dict(zip(arguments, arguments[1:]))
+        if module == "ssrvae_tf.fit" and arguments != ["--help"]:
+            arguments += TINY.split() + ["--epochs", "2" if "--epochs" in given else "1"]
+        run_module(module, arguments)
+        if "--out" in given:
+            assert Path(given["--out"]).exists(), rest
+        if module == "ssrvae_tf.fit" and "--epochs" in given:
+            assert len(Path(given["--out"], "metrics.csv").read_text().splitlines()) == 3, "it did not go on"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if name != SERVING])
+def test_python_blocks_run_each_on_its_own(name, folder):
+    sources = blocks(ROOT / name, "python")
+    if not sources:
+        pytest.skip(f"{name} holds no Python")
+    for source in sources:
+        exec(compile(source, name, "exec"), {"__name__": "block"})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_other_commands_name_what_is_there(name):
+    """What cannot be run here: see the module's docstring."""
+    for command in commands(ROOT / name):
+        if IN_PACKAGE.fullmatch(command):
+            continue
+        words = shlex.split(command)
+        if words[0] == "make":
+            assert set(words[1:]) <= set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        elif words[0] == "source":
+            assert f"VENV := {words[1].split('/')[0]}\n" in (ROOT / "Makefile").read_text()
+        elif words[:2] == ["jupyter", "lab"]:
+            assert list((ROOT / words[2]).glob("*.ipynb"))
+        elif words[0] == "tensorboard":
+            scripts = importlib.metadata.distribution("tensorboard").entry_points
+            assert "tensorboard" in {each.name for each in scripts} and words[1] == "--logdir"
+        elif words[0].startswith("TF_CONFIG="):
+            worker = json.loads(words[0].split("=", 1)[1])
+            assert set(worker) == {"cluster", "task"} and worker["task"]["index"] < len(worker["cluster"]["worker"])
+            assert words[1:4] == ["python", "-m", "ssrvae_tf.fit"]
+            config.parse([word.replace("configs/", f"{ROOT}/configs/") for word in words[4:]])
+        elif words[1:3] == ["-m", "ssrvae_tf.pack"]:
+            assert (ROOT / "ssrvae_tf" / "weights" / words[4]).is_dir()
+        else:
+            assert words[0] in ("pip", "docker", "curl"), f"{name}: nothing checks `{command}`"
+
+
+@pytest.mark.slow
+def test_what_is_exported_for_serving_fits_the_commands_and_the_request(folder):
+    document = ROOT / SERVING
+    run, curl = commands(document)
+    for source in blocks(document, "python"):
+        exec(compile(source, SERVING, "exec"), {})
+    mounted, served_as = re.search(r'-v "\$PWD/(\S+):/models/(\S+)"', run).groups()
+    assert (folder / mounted / "1" / "saved_model.pb").is_file()
+    assert f"MODEL_NAME={served_as} " in run and f"/v1/models/{served_as}:predict" in curl
+    assert f"tensorflow/serving:{tf.__version__}" in run
+
+    import ssrvae_tf
+
+    loaded = tf.saved_model.load(str(folder / mounted / "1"))
+    signature = loaded.signatures["serving_default"]
+    assert {name: spec.shape.as_list() for name, spec in signature.structured_input_signature[1].items()} == {
+        "lr": [None, None, None, 3]
+    }
+    lr = np.array(json.loads((folder / re.search(r"@(\S+)", curl).group(1)).read_text())["instances"], "float32")
+    sr = signature(lr=tf.constant(lr))["sr"].numpy()
+    assert sr.shape == (1, 4 * lr.shape[1], 4 * lr.shape[2], 3)
+    np.testing.assert_allclose(sr, ssrvae_tf.load("faces-x4").predict(lr, verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "CONTRIBUTING.md"])
+def test_links_and_pictures_are_there(name):
+    text = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (ROOT / name).parent / unquote(target) if target else ROOT / name
+        assert path.exists(), f"{name}: {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+            known = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in known, f"{name}: {link}"
+
+
+def test_every_document_is_linked_from_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in NAMES[1:] if f"]({name})" not in readme] == []
+
+
+def test_fields_and_figures_that_the_documents_name_exist():
+    text = "".join((ROOT / name).read_text() for name in ("README.md", "docs/method.md", "docs/training.md"))
+    fields = set(config.flat(config.resolved(config.FitConfig(stage="sr"))))
+    fields |= set(config.flat(config.resolved(config.FitConfig(stage="style"))))
+    named = set(re.findall(r"`((?:style_vae|sr_network)\.[\w.]+)`", text))
+    assert named and named <= fields, named - fields
+    options = {word.lstrip("-").replace("-", "_") for word in re.findall(r"`(--[a-z][\w-]*)`", text)}
+    assert options <= fields | {"config", "help"}, options

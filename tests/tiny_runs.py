@@ -1,0 +1,85 @@
+"""Trainings small enough for tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+
+from ssrvae_tf import config
+
+_STYLE_VAE = {"latent_dim": 8, "filters": 8, "encoder_strides": [2, 1]}
+_SR_NETWORK = {"filters": 8, "global_blocks": 1, "local_blocks": 1, "kernel_size": 3}
+PLAIN = {"filters": 8, "global_blocks": 0, "local_blocks": 0}  # an SR network that is traced in no time
+# Runs `ssrvae_tf.fit` and sends itself a signal, `number`, in the middle.
+_BREAK = """
+import os, pathlib, sys
+from ssrvae_tf import errors, fit
+from ssrvae_tf.training import callbacks
+
+def breaking(function):
+    calls = []
+    def called(*arguments):
+        calls.append(1)
+        if len(calls) == {at}:
+            os.kill(os.getpid(), {number})
+        return function(*arguments)
+    return called
+
+{where} = breaking({where})
+sys.argv[1:] = {arguments!r}
+errors.exit_cleanly(fit.main)
+"""
+AFTER_A_STEP = "callbacks.EpochMeans.on_train_batch_end"
+BEFORE_A_RENAME = "pathlib.Path.replace"
+
+
+def tiny(stage, photos, out, **changes) -> config.FitConfig:
+    """2 epochs of 3 steps with everything that could get lost: averages, a schedule, and noise."""
+    given = {
+        "stage": stage,
+        "hr": str(photos),
+        "lr": str(photos),
+        "out": str(out),
+        "style": "classical",
+        "hr_size": 32,
+        "patch_size": 32,
+        "batch_size": 4,
+        "epochs": 2,
+        "steps_per_epoch": 3,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warmup_steps": 2,
+        "ema": 0.5,
+        "style_vae": _STYLE_VAE,
+        "sr_network": _SR_NETWORK,
+    }
+    return config.from_dict({**given, **changes})
+
+
+def options(settings: config.FitConfig) -> list[str]:
+    values = config.flat(config.resolved(settings))
+    return [f"--{name}={'null' if value is None else value}" for name, value in values.items()]
+
+
+def broken_off(settings: config.FitConfig, number: int, where: str, at: int) -> subprocess.CompletedProcess:
+    """What becomes of a training that gets signal `number` at call `at` of the function `where`."""
+    code = _BREAK.format(at=at, number=int(number), where=where, arguments=options(settings))
+    return run([sys.executable, "-c", code])
+
+
+def run(command: list[str], **more) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **more}
+    root = Path(__file__).parents[1]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def weights(folder) -> dict:
+    """All numbers of a run's result by name."""
+    found = {}
+    with h5py.File(Path(folder) / "model.weights.h5") as file:
+        file.visititems(lambda name, item: found.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    return found

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+from tensorflow import keras
+from tiny_runs import PLAIN, run, tiny, weights
+
+from ssrvae_tf import load
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.training.run import fit
+
+
+def last_row(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        return {name: float(value) for name, value in list(csv.DictReader(file))[-1].items()}
+
+
+@pytest.mark.slow
+def test_both_stages_follow_one_another_and_leave_the_callers_precision_alone(photo_folder, tmp_path):
+    model = fit(tiny("style", photo_folder, tmp_path / "style", epochs=1, precision="mixed_bfloat16"))
+    row = last_row(tmp_path / "style")
+    assert all(np.isfinite(value) for value in row.values())
+    wanted = {"kl", "mi", "style_effect", "sheet_style_effect", "style_sharpness_correlation"}
+    wanted |= {"sharpness_real", "sharpness_generated", "sharpness_prior", "sharpness_sampler"}
+    assert wanted <= row.keys()
+    assert keras.mixed_precision.global_policy().name == "float32"
+    faces = np.random.default_rng(0).random((2, 32, 32, 3), "float32")
+    again = load(tmp_path / "style")
+    np.testing.assert_array_equal(model.degrade(faces, seed=1), again.degrade(faces, seed=1))
+    assert np.abs(again.sampler.means.numpy()).max() > 0, "the sampler is not fitted"
+
+    styled = tiny("sr", photo_folder, tmp_path / "sr", style=str(tmp_path / "style"), sr_network=PLAIN, epochs=1)
+    result = fit(styled)
+    np.testing.assert_array_equal(result.predict(faces, verbose=0), load(tmp_path / "sr").predict(faces, verbose=0))
+    assert last_row(tmp_path / "sr")["loss"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("stage", ["sr", "style"])
+def test_mixed_precision_trains(stage, precision, photo_folder, tmp_path):
+    fit(tiny(stage, photo_folder, tmp_path, precision=precision, epochs=1, steps_per_epoch=4))
+    assert all(np.isfinite(value) for value in last_row(tmp_path).values())
+    assert all(np.isfinite(value).all() for value in weights(tmp_path).values())
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_the_paper_form_trains(photo_folder, tmp_path):
+    style_vae = {"form": "paper", "latent_dim": 8, "filters": 8, "encoder_strides": [2, 1]}
+    fit(tiny("style", photo_folder, tmp_path, style_vae=style_vae, epochs=1))
+    row = last_row(tmp_path)
+    assert {"kl", "mi", "reconstruction"} <= row.keys() and np.isfinite(list(row.values())).all()
+
+
+def test_figures_that_are_no_numbers_end_a_training_and_leave_no_result(photo_folder, tmp_path):
+    settings = tiny("sr", photo_folder, tmp_path, learning_rate=1e30, schedule="constant", sr_network=PLAIN)
+    with pytest.raises(UserError, match="lower --learning-rate or take --precision float32"):
+        fit(settings)
+    assert not (tmp_path / "model.weights.h5").exists() and not list(tmp_path.glob("checkpoints/*"))
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_a_time_limit_ends_between_two_steps_and_the_run_goes_on_later(photo_folder, tmp_path, capsys):
+    settings = tiny("sr", photo_folder, tmp_path, sr_network=PLAIN, max_minutes=1e-4)
+    fit(settings)
+    assert "0.0001 minutes are over: saved after step 1 of 6; the same command goes on" in capsys.readouterr().err
+    assert (tmp_path / "model.weights.h5").is_file()
+    fit(tiny("sr", photo_folder, tmp_path, sr_network=PLAIN))
+    assert "going on after step 1 of 6" in capsys.readouterr().out
+    assert last_row(tmp_path)["epoch"] == 2
+
+
+def test_weights_to_start_from_are_taken(photo_folder, tmp_path):
+    first = fit(tiny("sr", photo_folder, tmp_path / "first", sr_network=PLAIN, epochs=1))
+    settings = {"init": str(tmp_path / "first"), "learning_rate": 1e-12, "schedule": "constant"}
+    second = fit(tiny("sr", photo_folder, tmp_path / "second", sr_network=PLAIN, epochs=1, **settings))
+    for got, wanted in zip(second.get_weights(), first.get_weights()):
+        np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+_TWO_DEVICES = """
+import sys
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+"""
+_GRADIENTS = """
+from tensorflow import keras
+from ssrvae_tf.models import SRNetwork
+
+rng = np.random.default_rng(0)
+data = tf.data.Dataset.from_tensors((rng.random((4, 6, 7, 3), "float32"), rng.random((4, 12, 14, 3), "float32")))
+gradients = []
+for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
+    strategy = tf.distribute.MirroredStrategy(devices)
+    assert strategy.num_replicas_in_sync == len(devices)
+    with strategy.scope():
+        keras.utils.set_random_seed(0)
+        model = SRNetwork(2, 8, 1, 1)
+        # Gates start at 0, which would hide the attention's gradients.
+        model.set_weights([value + 0.05 for value in model.get_weights()])
+        model.compile(keras.optimizers.SGD(1.0))
+    before = model.get_weights()
+    model.fit(data, verbose=0)
+    gradients.append([a - b for a, b in zip(before, model.get_weights())])
+# All but the biases that a softmax cancels.
+assert np.mean([np.abs(one).max() > 1e-6 for one in gradients[0]]) > 0.9
+for one, two in zip(*gradients):
+    np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-6)
+print("done")
+"""
+_FIT = """
+from ssrvae_tf.training.run import fit
+from tiny_runs import tiny, weights
+
+photos, out = sys.argv[1:]
+for stage in ("sr", "style"):
+    fit(tiny(stage, photos, f"{out}/{stage}", epochs=1, steps_per_epoch=2))
+    assert all(np.isfinite(value).all() for value in weights(f"{out}/{stage}").values())
+print("done")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", [_GRADIENTS, _FIT], ids=["gradients", "fit"])
+def test_two_devices_give_the_gradients_of_one_and_train_both_stages(what, photo_folder, tmp_path):
+    done = run([sys.executable, "-c", _TWO_DEVICES + what, str(photo_folder), str(tmp_path)], PYTHONPATH="tests")
+    assert done.returncode == 0 and "done" in done.stdout, done.stderr[-3000:]
