@@ -8,6 +8,7 @@ parsed), `docker` and `curl` (not everywhere; paths, names and the request's sha
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import re
@@ -22,7 +23,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ssrvae_tf import config
+from ssrvae_tf import config, loading
 from ssrvae_tf.photos import sample_photos
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +37,15 @@ TINY = """
     --style-vae.latent-dim 8 --style-vae.encoder-strides [2,1] --sr-network.filters 8 --sr-network.global-blocks 1
     --sr-network.local-blocks 1
 """
+
+
+original_load = loading.load
+loaded_once = functools.lru_cache(maxsize=None)(original_load)
+
+
+def quick_load(name):
+    """`load`, each of the package's own models once only: building them takes longer than using them here."""
+    return loaded_once(name) if name in loading.shipped() else original_load(name)
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -53,6 +63,7 @@ def folder(tmp_path, monkeypatch):
     """A reader's folder, made the current one: faces/, small_faces/, photo.jpg, configs/, and a feature model."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv[:])
+    monkeypatch.setattr(loading, "load", quick_load)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     photos = [Image.open(path).convert("RGB") for path in sample_photos()]
     for name, side, size in (("faces", 128, 128), ("small_faces", 128, 40)):

@@ -94,7 +94,7 @@ from ssrvae_tf.models import SRNetwork
 
 rng = np.random.default_rng(0)
 data = tf.data.Dataset.from_tensors((rng.random((4, 6, 7, 3), "float32"), rng.random((4, 12, 14, 3), "float32")))
-gradients = []
+gradients, losses = [], []
 for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
     strategy = tf.distribute.MirroredStrategy(devices)
     assert strategy.num_replicas_in_sync == len(devices)
@@ -105,12 +105,13 @@ for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
         model.set_weights([value + 0.05 for value in model.get_weights()])
         model.compile(keras.optimizers.SGD(1.0))
     before = model.get_weights()
-    model.fit(data, verbose=0)
+    losses.append(model.fit(data, verbose=0).history["loss"][0])
     gradients.append([a - b for a, b in zip(before, model.get_weights())])
 # All but the biases that a softmax cancels.
 assert np.mean([np.abs(one).max() > 1e-6 for one in gradients[0]]) > 0.9
 for one, two in zip(*gradients):
     np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-6)
+np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 print("done")
 """
 _FIT = """
