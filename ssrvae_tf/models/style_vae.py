@@ -234,9 +234,8 @@ class StyleVAE(keras.Model):
     def _kl(self, posterior) -> tf.Tensor:
         return tf.reduce_mean(tfd.kl_divergence(posterior, self.prior()))  # eq. 3, nats
 
-    def _bound(self, joint, marginal) -> tf.Tensor:
-        bound, average = mutual_information_bound(joint, marginal, self.log_average)
-        return bound, average
+    def _bound(self, joint, marginal) -> tuple[tf.Tensor, tf.Tensor]:
+        return mutual_information_bound(joint, marginal, self.log_average)
 
     def _paper_step(self, data):
         hr, lr = data["hr"], data["lr"]
