@@ -101,7 +101,14 @@ class StyleVAE(keras.Model):
         style = tf.convert_to_tensor(style, tf.float32)
         return style if style.shape.rank == 2 else self.posterior(style).mean()
 
-    def degrade(self, hr: tf.Tensor, style: tf.Tensor | None = None, seed=None, sampler: str = "fitted") -> tf.Tensor:
+    def degrade(
+        self,
+        hr: tf.Tensor,
+        style: tf.Tensor | None = None,
+        seed=None,
+        sampler: str = "fitted",
+        noise: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """Shrink faces as real small photos are.
 
         Args:
@@ -111,6 +118,8 @@ class StyleVAE(keras.Model):
             seed: an integer or two, for the codes drawn and the noise; None takes a random one.
             sampler: where codes are drawn from: "fitted", a mixture fitted to real faces' codes after training, or
                 "normal", N(0, I).
+            noise: (B, H / scale, W / scale, noise_channels) from N(0, 1) instead of that drawn by `seed`: for tiles of
+                one photo, which must agree about its noise where they overlap.
 
         Returns:
             (B, H / scale, W / scale, 3) float32 in [0, 1].
@@ -129,13 +138,20 @@ class StyleVAE(keras.Model):
             if hr.shape[0] and codes.shape[0] and codes.shape[0] not in (1, hr.shape[0]):
                 raise ValueError(f"{codes.shape[0]} styles for {hr.shape[0]} faces: give one, or one for each")
             codes = tf.broadcast_to(codes, [count, self.latent_dim])
-        elif sampler == "fitted":
-            codes = self.sampler(count, seed=seed)
-        elif sampler == "normal":
-            codes = tf.random.stateless_normal([count, self.latent_dim], seed)
         else:
-            raise ValueError(f'sampler is {sampler!r}: it must be "fitted" or "normal"')
-        return tf.clip_by_value(self._generate(hr, self.encoder_hr(hr), codes, seed + 1), 0.0, 1.0)
+            codes = self.draw_codes(count, seed, sampler)
+        content = self.encoder_hr(hr)
+        noise = self._noise(content, seed + 1) if noise is None else noise
+        return tf.clip_by_value(self._generate(hr, content, codes, noise), 0.0, 1.0)
+
+    def draw_codes(self, count: int | tf.Tensor, seed, sampler: str = "fitted") -> tf.Tensor:
+        """(count, latent_dim) random codes: what `degrade` draws for that `seed` and `sampler`."""
+        seed = _seed(seed)
+        if sampler == "fitted":
+            return self.sampler(count, seed=seed)
+        if sampler == "normal":
+            return tf.random.stateless_normal([count, self.latent_dim], seed)
+        raise ValueError(f'sampler is {sampler!r}: it must be "fitted" or "normal"')
 
     def call(self, inputs, training=None):
         """`(hr, lr)` or a dictionary of both -> hr degraded in the style of lr."""
@@ -148,10 +164,16 @@ class StyleVAE(keras.Model):
         means, deviations = (tf.concat(parts, 0) for parts in zip(*((q.mean(), q.stddev()) for q in batches)))
         self.sampler.fit(means, deviations)
 
-    def _generate(self, hr, content, codes, seed):
+    @property
+    def noise_channels(self) -> int:
+        """Of the noise that the generator takes."""
+        return _NOISE_CHANNELS
+
+    def _noise(self, content, seed):
+        return tf.random.stateless_normal(tf.concat([tf.shape(content)[:3], [_NOISE_CHANNELS]], 0), seed)
+
+    def _generate(self, hr, content, codes, noise):
         """y_LR, not clipped."""
-        shape = tf.shape(content)
-        noise = tf.random.stateless_normal([shape[0], shape[1], shape[2], _NOISE_CHANNELS], seed)
         made = self.generator([content, codes, noise])
         return bicubic_shrink(hr, self.scale) + made if self.form == "transfer" else made
 
@@ -244,7 +266,8 @@ class StyleVAE(keras.Model):
         with tf.GradientTape(persistent=True) as tape:
             posterior = self.posterior(lr)
             codes = posterior.sample(seed=sample)
-            y_lr = self._generate(hr, self.encoder_hr(hr), codes, noise)
+            content = self.encoder_hr(hr)
+            y_lr = self._generate(hr, content, codes, self._noise(content, noise))
             kl = self._kl(posterior)
             reconstruction = tf.reduce_mean(tf.square(y_lr - bicubic_shrink(hr, self.scale)))  # eq. 4
             loss = scaled(self.optimizer, weight.kl * kl + weight.reconstruction * reconstruction)
@@ -264,7 +287,8 @@ class StyleVAE(keras.Model):
             minimise(self.critic_optimizer, tape, critic_loss, self._critic_variables)
             self.log_average.assign(average)
         self.optimizer.apply_gradients(zip(gradients, variables))
-        other = self._generate(hr, self.encoder_hr(hr), tf.roll(codes, 1, 0), noise)
+        content = self.encoder_hr(hr)
+        other = self._generate(hr, content, tf.roll(codes, 1, 0), self._noise(content, noise))
         effect = tf.reduce_mean(tf.abs(y_lr - other))
         return reported({"kl": kl, "mi": information, "reconstruction": reconstruction, "style_effect": effect})
 
@@ -279,7 +303,8 @@ class StyleVAE(keras.Model):
             prior_codes = tf.random.stateless_normal(tf.shape(real_codes), prior)
             content = self.encoder_hr(hr)
             codes = tf.concat([real_codes, prior_codes, style_codes], 0)
-            made = self._generate(tf.tile(hr, [3, 1, 1, 1]), tf.tile(content, [3, 1, 1, 1]), codes, noise)
+            content = tf.tile(content, [3, 1, 1, 1])
+            made = self._generate(tf.tile(hr, [3, 1, 1, 1]), content, codes, self._noise(content, noise))
             y_lr, y_prior, y_style = tf.split(made, 3)
             kl = self._kl(posterior)
             drift = local_mean(made[: 2 * tf.shape(hr)[0]] - tf.tile(shrunk, [2, 1, 1, 1]), 5)
