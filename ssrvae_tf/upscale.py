@@ -1,93 +1,268 @@
-"""Enlarge a photo: python -m ssrvae_tf.upscale PHOTO [--model NAME|RUN] [--out FILE]"""
+"""Enlarge photos: python -m ssrvae_tf.upscale INPUT... [--out PATH] [--model NAME|RUN|SAVEDMODEL|TFLITE]"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import os
 import sys
 import types
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt, restricted_number_type
 
-from ssrvae_tf.data.photos import read_photo
+from ssrvae_tf import photo_files, photo_jobs
+from ssrvae_tf.engines import ServerEngine, engine
 from ssrvae_tf.errors import UserError, exit_cleanly
-from ssrvae_tf.upscaling import sr_network, upscale
-from ssrvae_tf.writing import check_writable, write_picture
+from ssrvae_tf.photo_files import FORMATS, MAX_MEGAPIXELS, SUFFIXES
+from ssrvae_tf.upscaling import OVERLAP, upscale
 
-# What a result is written as unless --out says otherwise; photos of any other format give a PNG.
-_KEPT = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-_LARGE = 512 * 512
+_COMPARED = "_compare.png"
+Quality = restricted_number_type("Quality", int, [(">=", 1), ("<=", 100)])
 
 
-def upscale_file(photo, model="faces-x4", out=None) -> Path:
-    """Enlarge the photo in a file and write the result: to `out`, or beside the photo as NAME_x4.png.
+def upscale_files(
+    inputs,
+    out=None,
+    model="faces-x4",
+    scale: float | None = None,
+    kind: str = "keep",
+    quality: int = 95,
+    overwrite: bool = False,
+    compare: bool = False,
+    recursive: bool = False,
+    jobs: int = 2,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    **settings,
+) -> photo_jobs.Outcome:
+    """Enlarge photos in files. Each result appears whole or not at all; those that are there already are skipped.
 
-    The file appears whole or not at all. Gray, transparency and the colour profile are kept.
+    Args:
+        inputs: files, folders and globs.
+        out: a file for one photo, else a folder, which keeps the folders' structure; None: beside the photos, as
+            NAME_x4.png, .jpg, ...
+        model: as for `ssrvae_tf.upscale`.
+        scale: of the results; the network's own, from which others are resized.
+        kind: "keep" (formats other than these give PNG), "png", "jpeg", "webp" or "tiff".
+        quality: 1 to 100, of JPEG and WebP.
+        overwrite: make results anew that are there.
+        compare: write a sheet for each photo and a page with before/after sliders, too.
+        recursive: take what lies in folders of named folders.
+        jobs: threads that read, and as many that write.
+        max_megapixels: larger photos are refused.
+        settings: further arguments of `ssrvae_tf.upscale`: tile, overlap, batch, strength.
 
     Raises:
-        UserError: if the photo cannot be read, the model is unknown or the result cannot be written.
+        UserError: if nothing can be done at all. What fails for single photos is in the outcome.
     """
-    photo = Path(photo)
-    image = _read(photo)
-    if out is not None:
-        _check_out(Path(out), photo)
-    elif not os.access(photo.parent, os.W_OK):
-        raise UserError(f"{photo.parent}: no permission to write there: give another place by --out FILE")
-    network = sr_network(model)
+    words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
+    sources = photo_jobs.find_sources(words, recursive, Path(out) if out is not None else None)
+    sources = [source for source in sources if not source.path.name.endswith(_COMPARED)]
+    target, folder = _out(out, len(sources) > 1 or not Path(words[0]).is_file(), kind)
+    network = engine(model)
+    factor = scale or network.scale
+    if target:
+        items = [photo_jobs.Item(sources[0].path, target)]
+    else:
+        items = photo_jobs.plan(sources, folder, lambda source, apart: result_name(source, apart, factor, kind))
+    for parent in {item.target.parent for item in items}:
+        photo_jobs.check_folder(parent, "--out")
+
+    outcome = photo_jobs.Outcome()
+    todo = []
+    for item in items:
+        if item.target.exists() and _same(item.target, item.source):
+            raise UserError(f"--out {item.target}: that is the photo itself: choose another name")
+        if item.target.exists() and not overwrite:
+            outcome.skipped.append(item.target)
+        else:
+            todo.append(item)
+    todo = photo_jobs.measured(todo, outcome, max_megapixels, jobs)
+    todo = [item for item in todo if _fits(item, kind, factor, outcome)]
+    if not todo:
+        return outcome
+    from ssrvae_tf.before_after import Page, views, write_sheet
+
+    page = Page()
+
+    def read(item):
+        return photo_files.read(item.source, max_megapixels)
+
+    def work(item, photo, report):
+        pixels = upscale(photo.pixels, network, progress=report, **settings)
+        return dataclasses.replace(photo, pixels=pixels)
+
+    def write(item, photo, result):
+        photo_files.write(result, item.target, quality, factor / network.scale)
+        if compare:
+            pairs = views(photo, result)
+            write_sheet(pairs, item.target.with_name(item.target.name + _COMPARED))
+            page.add(item.source.name, pairs)
+
+    photo_jobs.run(todo, read, work, write, outcome, "upscale", jobs)
+    if compare:
+        at = target.with_name(f"{target.stem}_compare.html") if target else (folder or _common(items)) / "compare.html"
+        written = page.write(at)
+        if written:
+            print(f"before and after: {written}", file=sys.stderr)
+    return outcome
+
+
+def _out(out, several: bool, kind: str) -> tuple[Path | None, Path | None]:
+    """(file, None) for one result of that name, (None, folder), or (None, None) for beside the photos."""
     if out is None:
-        suffix = photo.suffix if photo.suffix.lower() in _KEPT else ".png"
-        out = photo.with_name(f"{photo.stem}_x{network.scale}{suffix}")
-    if image.width * image.height > _LARGE:
-        print(f"{photo}: {image.width}x{image.height} goes in whole, which takes time and memory", file=sys.stderr)
-
-    result = upscale(image, network)
-    if result.mode == image.info.get("file_mode"):
-        result.info["icc_profile"] = image.info.get("icc_profile")
-    return write_picture(result, Path(out))
-
-
-def _read(path: Path) -> Image.Image:
-    """Upright, as L, RGB or RGBA."""
-    if not path.exists():
-        raise UserError(f"{path}: no such file")
-    if path.is_dir():
-        raise UserError(f"{path}: a folder, one photo is wanted")
-    image = Image.fromarray(read_photo(path))
-    with Image.open(path) as file:
-        if file.has_transparency_data:
-            image = ImageOps.exif_transpose(file).convert("RGBA")
-        elif Image.getmodebase(file.mode) == "L":
-            image = image.convert("L")
-        image.info = {"file_mode": file.mode, "icc_profile": file.info.get("icc_profile")}
-    return image
+        return None, None
+    text, path = os.fspath(out), Path(out)
+    suffix = path.suffix.lower()
+    if path.is_dir() or text.endswith(("/", os.sep)) or not suffix or (several and suffix not in SUFFIXES):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"--out {out}: a file is there, a folder is wanted: choose another name")
+        return None, path
+    if suffix not in SUFFIXES:
+        raise UserError(f"--out {out}: cannot write {suffix}: use .png, .jpg, .webp or .tif")
+    if several:
+        raise UserError(f"--out {out}: one file for several photos: give a folder")
+    if kind != "keep" and SUFFIXES[suffix] != kind:
+        raise UserError(f"--out {out}: its suffix says {SUFFIXES[suffix]}, --format says {kind}: leave one of them out")
+    return path, None
 
 
-def _check_out(out: Path, photo: Path) -> None:
-    check_writable(out, "--out")
-    if out.exists() and out.samefile(photo):
-        raise UserError(f"--out {out}: that is the photo itself: choose another name")
+def result_name(source: photo_jobs.Source, apart: bool, factor: float, kind: str) -> str:
+    """What a result is called; `apart` tells those of `a.jpg` and `a.png` apart."""
+    path = source.path
+    suffix = path.suffix if path.suffix.lower() in SUFFIXES else ".png"
+    if kind != "keep" and SUFFIXES[suffix.lower()] != kind:
+        suffix = FORMATS[kind]
+    return f"{path.name if apart else path.stem}_x{factor:g}{suffix}"
 
 
-def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser("python -m ssrvae_tf.upscale", description="Enlarge a photo.", allow_abbrev=False)
-    parser.add_argument("photo", metavar="PHOTO", help="any format that Pillow reads")
+def _fits(item: photo_jobs.Item, kind: str, factor: float, outcome: photo_jobs.Outcome) -> bool:
+    """Whether the item's format can hold its result. A kept format that cannot gives way to PNG."""
+    reason = photo_files.limit(SUFFIXES[item.target.suffix.lower()], item.width * factor, item.height * factor)
+    if not reason:
+        return True
+    if kind != "keep":
+        outcome.failed.append(f"{item.source}: {reason}: take --format png or tiff")
+        return False
+    item.target = item.target.with_suffix(item.target.suffix + ".png")
+    print(f"{item.source}: {reason}: written as {item.target.name}", file=sys.stderr)
+    return True
+
+
+def _common(items: list[photo_jobs.Item]) -> Path:
+    """The folder that holds all results."""
+    return Path(os.path.commonpath([item.target.parent.resolve() for item in items]))
+
+
+def _same(first: Path, second: Path) -> bool:
+    return first.exists() and second.exists() and first.samefile(second)
+
+
+@contextlib.contextmanager
+def _device(name: str | None):
+    """On which device TensorFlow computes.
+
+    Raises:
+        UserError: if there is no such device.
+    """
+    if name is None:
+        yield
+        return
+    import tensorflow as tf
+
+    kind, _, number = name.upper().partition(":")
+    there = tf.config.list_physical_devices(kind)
+    if not number.isdigit() and number or int(number or 0) >= len(there):
+        known = ", ".join(each.name.removeprefix("/physical_device:") for each in tf.config.list_physical_devices())
+        raise UserError(f"--device {name}: no such device: there are {known}")
+    with tf.device(f"{kind}:{number or 0}"):
+        yield
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m ssrvae_tf.upscale", description="Enlarge photos.", allow_abbrev=False)
+
+    def add(option, metavar, text, **more):
+        parser.add_argument(option, metavar=metavar, help=text, **more)
+
+    def flag(option, text):
+        parser.add_argument(option, action="store_true", help=text)
+
     parser.add_argument(
-        "--model",
-        metavar="NAME|RUN",
-        default="faces-x4",
-        help="shipped weights (faces-x4 for real photos, faces-x4-clean for cleanly shrunk ones) or folder of a run",
+        "inputs", metavar="INPUT", nargs="+", help="photos, folders or globs; any format that Pillow reads"
     )
-    parser.add_argument("--out", metavar="FILE", help="default: beside the photo, as PHOTO_x4.png or .jpg")
-    options = parser.parse_args(arguments)
-    print(upscale_file(options.photo, options.model, options.out))
+    add("--out", "PATH", "a file for one photo, else a folder (default: beside the photos, as NAME_x4.png, .jpg, ...)")
+    add(
+        "--model",
+        "MODEL",
+        "shipped weights (faces-x4 for real photos, faces-x4-clean for cleanly shrunk ones), folder of a run, exported "
+        "SavedModel, or .tflite file (default: faces-x4)",
+        default="faces-x4",
+    )
+    add("--server", "URL", "a TensorFlow Serving that has the model, http://HOST:8501 or grpc://HOST:8500")
+    add("--scale", "X", "of the results (default: the model's); others are resized from it", type=PositiveFloat)
+    add(
+        "--tile",
+        "auto|N",
+        "longest side of a tile in pixels of the photo (default: auto)",
+        type=tile_size,
+        default="auto",
+    )
+    add("--overlap", "N", f"pixels that tiles share (default: {OVERLAP})", type=NonNegativeInt, default=OVERLAP)
+    add("--batch", "N", "tiles that go through the network together (default: 1)", type=PositiveInt, default=1)
+    parser.add_argument(
+        "--format", choices=["keep", *FORMATS], default="keep", help="of the results (default: keep; else PNG)"
+    )
+    add("--quality", "Q", "of JPEG and WebP, 1 to 100 (default: 95)", type=Quality, default=95)
+    add(
+        "--strength",
+        "S",
+        "1 the network's result, 0 the bicubic one (default: 1)",
+        type=ClosedUnitInterval,
+        default=1.0,
+    )
+    flag("--overwrite", "make results anew that are there already; else they are skipped")
+    flag("--compare", "also write sheets, bicubic beside ours, and a page with before/after sliders")
+    flag("--recursive", "take what lies in folders of the named folders, too")
+    add("--jobs", "N", "threads that read, and as many that write (default: 2)", type=PositiveInt, default=2)
+    add("--device", "NAME", "cpu, gpu, gpu:1, ... (default: the first GPU, or the processor)")
+    add(
+        "--max-megapixels",
+        "N",
+        f"refuse larger photos (default: {MAX_MEGAPIXELS:g})",
+        type=PositiveFloat,
+        default=MAX_MEGAPIXELS,
+    )
+    return parser
+
+
+def tile_size(text: str):
+    if text == "auto":
+        return text
+    if not text.isdigit() or int(text) < 16:
+        raise argparse.ArgumentTypeError(f"{text!r}: auto or a whole number, at least 16, is wanted")
+    return int(text)
+
+
+def main(arguments=None) -> int:
+    options = vars(_parser().parse_args(arguments))
+    server, device = options.pop("server"), options.pop("device")
+    if server:
+        from ssrvae_tf.serving import client
+
+        options["model"] = ServerEngine(client(server))
+    with _device(device):
+        outcome = upscale_files(options.pop("inputs"), kind=options.pop("format"), **options)
+    outcome.report(options["out"] or "beside the photos")
+    return outcome.code
 
 
 class _CallableModule(types.ModuleType):
     """Once this module is imported, `ssrvae_tf.upscale` is the module: calling it calls the function of that name."""
 
-    def __call__(self, image, model="faces-x4"):
-        return upscale(image, model)
+    def __call__(self, *arguments, **settings):
+        return upscale(*arguments, **settings)
 
     __call__.__doc__ = upscale.__doc__
 

@@ -2,76 +2,213 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Callable
 
 import numpy as np
+import psutil
 from PIL import Image
+from scipy import ndimage
+from tqdm import tqdm
 
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.engines import engine as engine_for
+from ssrvae_tf.tiling import axis, blended_bands
+
+OVERLAP = 8
+_TILE = 48  # the cost of a pixel grows with the area of its tile, that of the overlap falls; benchmarks/upscaling.py
+_ONE_TILE = 96**2  # a face goes through as a whole: what it looks like on one side tells about the other
+_SMALLEST = 16
+_BYTES_A_PIXEL = 60_000  # of a tile, inside the shipped networks
+_GRAY_OF = {1: 1, 2: 1, 3: 3, 4: 3}  # channels -> colour channels among them
 
 
-def upscale(image, model="faces-x4"):
-    """Enlarge one photo by the model's scale, the whole of it in one call.
+def upscale(
+    image,
+    model="faces-x4",
+    tile="auto",
+    progress: Callable[[int, int], None] | bool | None = None,
+    *,
+    overlap: int = OVERLAP,
+    batch: int = 1,
+    strength: float = 1.0,
+):
+    """Enlarge photos by the model's scale, each of any size, in bounded memory.
 
-    Colour goes through the network. A gray photo goes through as colour and comes back gray; an alpha channel is
-    enlarged by bicubic interpolation.
+    What is larger than a tile is cut into overlapping tiles, which are blended. Colour goes through the network; gray
+    photos go through as colour and come back gray; an alpha channel is enlarged by bicubic interpolation, and colours
+    under fully transparent pixels are replaced by those of the nearest visible ones.
 
     Args:
-        image: a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or float in [0, 1].
-        model: name of a shipped set of weights, folder of a training run, or what `ssrvae_tf.load` gave: for more
-            than one photo load once, then pass the model.
+        image: a Pillow image, or an array (H, W), (H, W, C) or a batch (B, H, W, C), C 1 (gray), 2 (gray, alpha), 3
+            (RGB) or 4 (RGBA); uint8, uint16 or float in [0, 1].
+        model: name of a shipped set of weights, folder of a training run, an exported SavedModel or `.tflite` file, or
+            what `ssrvae_tf.load` gave: for more than one photo load once, then pass the model.
+        tile: the longest side of a tile in pixels of the photo, or "auto": a photo of up to 96x96 is one tile; others
+            get tiles of up to 48x48, less where memory is short. Where it runs out, tiles are halved.
+        progress: True for a bar, or a function that is called with (rows done, rows in all) of the result.
+        overlap: pixels of the photo that neighbouring tiles share.
+        batch: tiles that go through the network together.
+        strength: 1 is the network's result, 0 the bicubic one, between them a blend.
 
     Returns:
-        The same kind: a Pillow image (L, RGB or RGBA), or an array of the same dtype and channels,
-        (scale * H, scale * W, ...).
+        The same kind: a Pillow image (L, LA, I;16, RGB or RGBA), or an array of the same dtype and channels,
+        (..., scale * H, scale * W, C).
 
     Raises:
         UserError: if no SR network goes by the name `model`.
-        TypeError, ValueError: if `image` is none of the above.
+        TypeError, ValueError: if an argument is none of the above.
+        MemoryError: if even tiles of 16 pixels, or the result, are too large.
 
     Example:
-        sharp = ssrvae_tf.upscale(Image.open("face.png"))
+        sharp = ssrvae_tf.upscale(Image.open("photo.jpg"))
     """
     if isinstance(image, Image.Image):
-        return Image.fromarray(upscale(np.asarray(_plain(image)), model))
+        pixels = np.asarray(plain(image))
+        return Image.fromarray(upscale(pixels, model, tile, progress, overlap=overlap, batch=batch, strength=strength))
     image = np.asarray(image)
     _check(image)
-    network = sr_network(model)
-
-    values = image.astype(np.float32) / (255.0 if image.dtype == np.uint8 else 1.0)
-    pixels = values if image.ndim == 3 else values[..., None]  # (H, W, channels)
-    colour = pixels[..., :3] if pixels.shape[-1] >= 3 else np.repeat(pixels, 3, axis=-1)  # (H, W, 3)
-    result = np.asarray(network.predict(colour[None], verbose=0)[0], np.float32)  # (sH, sW, 3)
-    if pixels.shape[-1] == 1:
-        result = result.mean(-1, keepdims=True)
-    elif pixels.shape[-1] == 4:
-        alpha = Image.fromarray(pixels[..., 3]).resize(result.shape[1::-1], Image.BICUBIC)
-        result = np.concatenate([result, np.asarray(alpha)[..., None]], axis=-1)
-
-    result = np.clip(result, 0.0, 1.0).reshape(result.shape[: image.ndim])
-    return np.rint(result * 255.0).astype(np.uint8) if image.dtype == np.uint8 else result.astype(image.dtype)
+    _check_settings(tile, overlap, batch, strength)
+    engine = engine_for(model)
+    photos = image if image.ndim == 4 else image[None]
+    photos = photos if photos.ndim == 4 else photos[..., None]
+    scale = engine.scale
+    shape = (len(photos), photos.shape[1] * scale, photos.shape[2] * scale, photos.shape[3])
+    result = np.empty(shape, image.dtype)
+    with _reporter(progress, shape[0] * shape[1]) as report:
+        for photo, out in zip(photos, result):
+            _enlarge_into(out, photo, engine, tile, overlap, batch, strength, report)
+    return result.reshape(*image.shape[: -2 if image.ndim == 2 else -3], *shape[1:3], *image.shape[2:][-1:])
 
 
-def sr_network(model):
-    """The SR network of that name or folder; a network is passed through.
+def _enlarge_into(out, photo, engine, tile, overlap, batch, strength, report) -> None:
+    """Fill `out` (scale H, scale W, C) from `photo` (H, W, C), both of one dtype."""
+    longest = _auto_tile(photo, batch) if tile == "auto" else tile
+    while True:
+        try:
+            done = 0
+            for band in _bands(photo, engine, longest, overlap, batch, strength):
+                stop = min(done + len(band), len(out))
+                _convert(band[: stop - done, : out.shape[1]], out[done:stop])
+                done = stop
+                report(done, len(out))
+            return
+        except MemoryError:
+            if longest <= _SMALLEST or engine.fixed_size:
+                raise
+            # On from a row that is done would show as an edge: tiles of another size see something else.
+            longest = max(_SMALLEST, min(longest, max(photo.shape[:2])) // 2)
+
+
+def _bands(photo, engine, longest, overlap, batch, strength):
+    sides, fixed = (longest, longest), engine.fixed_size is not None
+    if fixed:
+        sides = engine.fixed_size
+        # Only such engines need more than the photo, and then its mirror image is nearest to what it is like.
+        lacking = [(0, max(0, side - length)) for side, length in zip(sides, photo.shape)]
+        photo = np.pad(photo, [*lacking, (0, 0)], "symmetric")
+    rows, columns = (axis(n, side, min(overlap, side // 2), fixed) for n, side in zip(photo.shape, sides))
+
+    def tiles_at(corners):
+        tiles = [photo[top : top + rows.tile, left : left + columns.tile] for top, left in corners]
+        return _enlarge_tiles(np.stack(tiles), engine, strength)
+
+    return blended_bands(rows, columns, engine.scale, batch, tiles_at)
+
+
+def _auto_tile(photo, batch) -> int:
+    height, width = photo.shape[:2]
+    room = psutil.virtual_memory().available // 2 // (_BYTES_A_PIXEL * batch)  # pixels
+    if height * width <= min(_ONE_TILE, room):
+        return max(height, width)
+    return int(np.clip(room**0.5, _SMALLEST, _TILE))
+
+
+def _enlarge_tiles(tiles, engine, strength):
+    """(B, h, w, C) of any dtype -> (B, scale h, scale w, C) float32."""
+    values = to_float(tiles)
+    colours = _GRAY_OF[values.shape[-1]]
+    colour, alpha = values[..., :colours], values[..., colours:]
+    if alpha.size:
+        colour = np.stack([_filled(*each) for each in zip(colour, alpha)])
+    enlarged = bicubic(colour, engine.scale) if strength < 1 else 0.0
+    if strength > 0:
+        sr = engine(np.repeat(colour, 3, -1) if colours == 1 else colour)
+        sr = sr.mean(-1, keepdims=True) if colours == 1 else sr
+        enlarged = strength * sr + (1 - strength) * enlarged if strength < 1 else sr
+    return np.concatenate([enlarged, bicubic(alpha, engine.scale)], -1) if alpha.size else enlarged
+
+
+def _filled(colour, alpha):
+    """Colour (h, w, C) with that of the nearest visible pixel wherever alpha (h, w, 1) hides all."""
+    hidden = alpha[..., 0] == 0
+    if not hidden.any() or hidden.all():
+        return colour
+    nearest = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    return colour[tuple(nearest)]
+
+
+def bicubic(images: np.ndarray, scale: int) -> np.ndarray:
+    """Pillow's bicubic enlargement: (B, h, w, C) float32 -> (B, scale h, scale w, C) float32, not clipped."""
+    batch, height, width, channels = images.shape
+    result = np.empty((batch, height * scale, width * scale, channels), np.float32)
+    for number in range(batch):
+        for channel in range(channels):
+            plane = Image.fromarray(np.ascontiguousarray(images[number, ..., channel]))
+            result[number, ..., channel] = plane.resize((width * scale, height * scale), Image.BICUBIC)
+    return result
+
+
+def to_float(pixels: np.ndarray) -> np.ndarray:
+    """float32 in [0, 1] of uint8, uint16 or float."""
+    if np.issubdtype(pixels.dtype, np.integer):
+        return pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    return np.clip(pixels.astype(np.float32), 0.0, 1.0)
+
+
+def _convert(band, out) -> None:
+    """float32 to the dtype of `out`, in place in both."""
+    np.clip(band, 0.0, 1.0, out=band)
+    if np.issubdtype(out.dtype, np.integer):
+        band *= np.iinfo(out.dtype).max
+        np.rint(band, out=band)
+    out[...] = band
+
+
+class _reporter:
+    """Counts rows over all photos of a batch, for a function or a bar."""
+
+    def __init__(self, progress, total: int):
+        self._progress, self._total = progress, total
+        self._bar = tqdm(total=total, unit="row", desc="upscale") if progress is True else None
+        self._before = self._photo = 0
+
+    def __enter__(self):
+        return self._report
+
+    def __exit__(self, *_):
+        if self._bar:
+            self._bar.close()
+
+    def _report(self, done: int, rows: int) -> None:
+        """`done` of this photo's `rows` are done."""
+        if self._bar:
+            self._bar.n = self._before + done
+            self._bar.refresh()
+        elif self._progress:
+            self._progress(self._before + done, self._total)
+        if done == rows:
+            self._before += rows
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """As L, LA, I;16, RGB or RGBA.
 
     Raises:
-        UserError: if there is none, or it is a StyleVAE.
+        ValueError: if its values have no known range.
     """
-    name = "the given model"
-    if isinstance(model, (str, Path)):
-        from ssrvae_tf.loading import load  # brings TensorFlow, which checks of the arguments need not wait for
-
-        name, model = f"model {model}", load(model)
-    if hasattr(model, "degrade"):
-        raise UserError(f"{name} degrades photos, it cannot upscale them: choose an SR network such as faces-x4")
-    return model
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """As L, RGB or RGBA."""
-    if image.mode in ("L", "RGB", "RGBA"):
+    if image.mode in ("L", "LA", "I;16", "RGB", "RGBA"):
         return image
+    if image.mode.startswith("I;16"):
+        return image.convert("I;16")
     if image.mode[0] in "IF":
         raise ValueError(f"a Pillow image of mode {image.mode} is given: convert it to L or RGB, or pass a float array")
     if image.mode == "1":
@@ -80,12 +217,21 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _check(image: np.ndarray) -> None:
-    if image.dtype != np.uint8 and not np.issubdtype(image.dtype, np.floating):
-        raise TypeError(f"an image of {image.dtype} is given, uint8 or float in [0, 1] is wanted: convert it")
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (1, 3, 4)) or 0 in image.shape:
-        raise ValueError(f"an image of shape {image.shape} is given, (H, W) or (H, W, 1, 3 or 4) is wanted")
-    if image.dtype != np.uint8 and not (image.min() >= -0.01 and image.max() <= 1.01):  # also catches NaN
+    if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
+        raise TypeError(f"an image of {image.dtype} is given, uint8, uint16 or float in [0, 1] is wanted: convert it")
+    if image.ndim not in (2, 3, 4) or (image.ndim > 2 and image.shape[-1] not in _GRAY_OF) or 0 in image.shape:
+        raise ValueError(f"an image of shape {image.shape} is given, (H, W), (H, W, 1 to 4) or a batch is wanted")
+    if np.issubdtype(image.dtype, np.floating) and not (image.min() >= -0.01 and image.max() <= 1.01):  # NaN, too
         raise ValueError(
             f"float values from {image.min():g} to {image.max():g} are given, [0, 1] is wanted: "
             "divide by 255, or pass uint8"
+        )
+
+
+def _check_settings(tile, overlap, batch, strength) -> None:
+    if tile != "auto" and not (isinstance(tile, (int, np.integer)) and tile >= _SMALLEST):
+        raise ValueError(f'tile is {tile!r}: it must be "auto" or a whole number, at least {_SMALLEST}')
+    if overlap < 0 or batch < 1 or not 0 <= strength <= 1:
+        raise ValueError(
+            f"overlap {overlap}, batch {batch}, strength {strength}: they must be at least 0, at least 1, from 0 to 1"
         )

@@ -19,8 +19,11 @@ class BicubicNetwork:
         assert batch.min() >= 0 and batch.max() <= 1
         self.batches.append(batch)
         size = batch.shape[2] * self.scale, batch.shape[1] * self.scale
-        planes = [Image.fromarray(batch[0, ..., channel]).resize(size, Image.BICUBIC) for channel in range(3)]
-        return np.stack([np.asarray(plane) for plane in planes], -1)[None] + self.shift
+        enlarged = [
+            np.stack([Image.fromarray(photo[..., c]).resize(size, Image.BICUBIC) for c in range(3)], -1)
+            for photo in batch
+        ]
+        return np.stack(enlarged) + self.shift
 
 
 class BoxStyle:

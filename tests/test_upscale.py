@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
-from stub_models import BicubicNetwork
+from PIL import Image
+from stub_models import BicubicNetwork, BoxStyle
 
+from ssrvae_tf import photo_files
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.photos import sample_photos
-from ssrvae_tf.upscale import main, upscale_file
+from ssrvae_tf.upscale import main, upscale_files
 
 
 @pytest.fixture(autouse=True)
 def models(monkeypatch):
-    known = {"faces-x4": BicubicNetwork(), "runs/x2": BicubicNetwork(scale=2)}
+    known = {"faces-x4": BicubicNetwork(), "runs/x2": BicubicNetwork(scale=2), "faces-style": BoxStyle()}
 
     def load(name):
         if name not in known:
@@ -26,6 +30,7 @@ def models(monkeypatch):
         return known[name]
 
     monkeypatch.setitem(sys.modules, "ssrvae_tf.loading", types.SimpleNamespace(load=load))
+    return known
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def run(*arguments) -> int:
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
 
 
 def test_the_result_lies_beside_the_photo_and_nothing_else_does(photo, capsys):
@@ -53,25 +58,38 @@ def test_the_result_lies_beside_the_photo_and_nothing_else_does(photo, capsys):
     assert capsys.readouterr().out.strip() == str(photo.parent / "face_x4.png")
 
 
-def test_the_default_name_says_the_models_scale(photo):
-    assert upscale_file(photo, "runs/x2").name == "face_x2.png"
+def test_the_default_name_says_the_scale(photo):
+    assert upscale_files(photo, model="runs/x2").written[0].name == "face_x2.png"
+    assert upscale_files(photo, scale=2.5).written[0].name == "face_x2.5.png"
+
+
+@pytest.mark.parametrize("scale, size", [(2, (40, 60)), (3, (60, 90)), (6, (120, 180))])
+def test_another_scale_is_resized_to(photo, scale, size):
+    assert run(photo, "--scale", scale) == 0
+    assert Image.open(photo.parent / f"face_x{scale}.png").size == size
 
 
 def test_out_chooses_place_and_format(photo, tmp_path):
     out = tmp_path / "results" / "big.jpg"
-    out.parent.mkdir()
     assert run(photo, "--model", "runs/x2", "--out", out) == 0
     picture = Image.open(out)
     assert (picture.format, picture.size) == ("JPEG", (40, 60))
+
+
+@pytest.mark.parametrize("out", ["results", "results/", "results.d/"])
+def test_out_may_be_a_folder_for_one_photo(photo, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    assert run(photo, "--out", out) == 0
+    assert names(out) == ["face_x4.png"]
 
 
 @pytest.mark.parametrize(
     "mode, name, wanted",
     [
         ("L", "a.png", "L"),
-        ("I;16", "a.png", "L"),
+        ("I;16", "a.png", "I;16"),
         ("RGBA", "a.png", "RGBA"),
-        ("LA", "a.png", "RGBA"),
+        ("LA", "a.png", "LA"),
         ("CMYK", "a.jpg", "RGB"),
         ("RGB", "a.WEBP", "RGB"),
         ("P", "a.gif", "RGB"),
@@ -80,61 +98,145 @@ def test_out_chooses_place_and_format(photo, tmp_path):
 )
 def test_kinds_of_photos(tmp_path, mode, name, wanted):
     if mode == "I;16":
-        Image.fromarray(np.full((5, 6), 30000, np.uint16)).save(tmp_path / name)
+        Image.fromarray(np.full((5, 6), 30001, np.uint16)).save(tmp_path / name)
     else:
         Image.new("RGB", (6, 5), (200, 60, 10)).convert(mode).save(tmp_path / name)
-    result = upscale_file(tmp_path / name)
+    (result,) = upscale_files(tmp_path / name).written
     assert result.suffix == (".png" if name in ("a.gif", "a.ppm") else os.path.splitext(name)[1])
     picture = Image.open(result)
     assert (picture.mode, picture.size) == (wanted, (24, 20))
     if mode == "I;16":
-        assert abs(int(np.asarray(picture).mean()) - 117) <= 1
+        assert (np.asarray(picture) == 30001).all()
 
 
-def test_a_transparent_photo_becomes_white_in_a_jpeg(tmp_path):
-    Image.new("RGBA", (5, 5), (200, 0, 0, 0)).save(tmp_path / "a.png")
-    result = upscale_file(tmp_path / "a.png", out=tmp_path / "b.jpg")
-    assert np.asarray(Image.open(result)).min() > 250
+@pytest.mark.parametrize(
+    "kind, suffix, format", [("jpeg", ".jpg", "JPEG"), ("webp", ".webp", "WEBP"), ("tiff", ".tif", "TIFF")]
+)
+def test_a_format_for_all(photo, kind, suffix, format):
+    assert run(photo, "--format", kind) == 0
+    assert Image.open(photo.with_name(f"face_x4{suffix}")).format == format
 
 
-def test_a_photo_is_turned_upright(photo):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.open(photo).save(photo.with_name("turned.jpg"), exif=exif)
-    result = Image.open(upscale_file(photo.with_name("turned.jpg")))
-    assert result.size == (120, 80)
-    assert result.getexif().get(0x0112, 1) == 1
+def test_quality_is_that_of_the_file(photo, tmp_path):
+    sizes = []
+    for quality in (30, 95):
+        run(photo, "--out", tmp_path / f"{quality}.jpg", "--quality", quality)
+        sizes.append((tmp_path / f"{quality}.jpg").stat().st_size)
+    assert sizes[0] < sizes[1] / 2
 
 
-def test_the_colour_profile_is_kept(photo):
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.open(photo).save(photo.with_name("p.png"), icc_profile=profile)
-    assert Image.open(upscale_file(photo.with_name("p.png"))).info["icc_profile"] == profile
+def test_a_kept_format_that_cannot_hold_the_result_gives_way_to_png(tmp_path, capsys):
+    Image.new("RGB", (5000, 3)).save(tmp_path / "wide.webp", lossless=True)
+    assert run(tmp_path / "wide.webp") == 0
+    assert names(tmp_path) == ["wide.webp", "wide_x4.webp.png"]
+    assert "20000x12 is too large for webp" in capsys.readouterr().err
+    assert run(tmp_path / "wide.webp", "--format", "webp") == 1
 
 
-def test_a_large_photo_is_announced(tmp_path, capsys):
-    Image.new("RGB", (600, 450)).save(tmp_path / "large.png")
-    upscale_file(tmp_path / "large.png")
-    assert "600x450" in capsys.readouterr().err
+@pytest.fixture
+def folder(tmp_path, photo):
+    """in/: a.png, a.jpg, deep/b c.png, deep/é.png and three bad ones."""
+    inside = tmp_path / "in"
+    (inside / "deep").mkdir(parents=True)
+    for name in ("a.png", "a.jpg", "deep/b c.png", "deep/é.png"):
+        Image.open(photo).save(inside / name)
+    (inside / "text.jpg").write_text("no photo")
+    (inside / "zero.png").write_bytes(b"")
+    (inside / "cut.png").write_bytes(photo.read_bytes()[:700])
+    return inside
+
+
+GOOD = ["a_x4.jpg", "a_x4.png", "deep/b c_x4.png", "deep/é_x4.png"]
+
+
+def test_a_folder_keeps_its_structure_and_bad_files_do_not_stop_it(folder, tmp_path, capsys):
+    assert run(folder, "--recursive", "--out", tmp_path / "out") == 1
+    assert names(tmp_path / "out") == GOOD
+    printed = capsys.readouterr()
+    assert printed.out == f"4 written to {tmp_path / 'out'}, 3 failed\n"
+    errors = printed.err.splitlines()
+    assert len([line for line in errors if line.startswith("error: ")]) == 3
+    assert all(any(name in line for line in errors) for name in ("text.jpg", "zero.png", "cut.png"))
+
+
+def test_a_second_run_makes_only_what_is_missing(folder, tmp_path, capsys, models):
+    run(folder, "--recursive", "--out", tmp_path / "out")
+    (tmp_path / "out" / "a_x4.png").unlink()
+    kept = tmp_path / "out" / "a_x4.jpg"
+    before = kept.stat().st_mtime_ns
+    models["faces-x4"].batches.clear()
+    assert run(folder, "--recursive", "--out", tmp_path / "out") == 1
+    assert len(models["faces-x4"].batches) == 1 and kept.stat().st_mtime_ns == before
+    assert "1 written" in capsys.readouterr().out
+    run(folder, "--recursive", "--out", tmp_path / "out", "--overwrite")
+    assert kept.stat().st_mtime_ns > before
+
+
+def test_one_format_for_two_photos_of_one_name_makes_two_results(folder, tmp_path):
+    run(folder, "--out", tmp_path / "out", "--format", "png")
+    assert names(tmp_path / "out") == ["a.jpg_x4.png", "a.png_x4.png"]
+
+
+def test_results_beside_photos_are_not_enlarged_again(folder):
+    for _ in range(2):
+        run(folder, "--recursive", "--compare")
+    made = [name for name in names(folder) if "_x4" in name and "compare" not in name]
+    assert made == GOOD and (folder / "compare.html").exists()
+
+
+def test_a_missing_file_does_not_stop_the_others(photo, capsys):
+    assert run(photo.with_name("gone.png"), photo) == 1
+    assert photo.with_name("face_x4.png").exists()
+    assert "gone.png: no such file" in capsys.readouterr().err
+
+
+def test_strength_and_tiles_reach_the_network(photo, models):
+    models["faces-x4"].shift = 0.2
+    run(photo, "--tile", 16, "--overlap", 4, "--batch", 2, "--strength", 0.5)
+    assert all(max(batch.shape[1:3]) <= 16 for batch in models["faces-x4"].batches)
+    result = np.asarray(Image.open(photo.with_name("face_x4.png")), float)
+    plain = np.asarray(Image.open(photo).resize((80, 120), Image.BICUBIC), float)
+    middle = (plain > 20) & (plain < 220)
+    assert np.abs(result - plain)[middle].mean() == pytest.approx(0.5 * 0.2 * 255, abs=2)
+
+
+def test_compare_writes_a_sheet_and_a_page_that_needs_nothing_else(tmp_path):
+    Image.open(sample_photos()[0]).convert("RGB").resize((300, 260)).save(tmp_path / "a.png")
+    assert run(tmp_path / "a.png", "--compare", "--out", tmp_path / "b.jpg") == 0
+    assert names(tmp_path) == ["a.png", "b.jpg", "b.jpg_compare.png", "b_compare.html"]
+    assert Image.open(tmp_path / "b.jpg_compare.png").size > (2048, 1024), "whole, and a detail below"
+    page = (tmp_path / "b_compare.html").read_text()
+    assert page.count("<input") == 2 and page.count("data:image/jpeg;base64,") == 4
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+
+
+def test_a_second_page_does_not_replace_the_first(folder, tmp_path):
+    for name in ("a.png", "a.jpg"):
+        run(folder / name, "--compare", "--out", f"{tmp_path / 'out'}/")
+    assert {"compare.html", "compare-2.html"} <= set(names(tmp_path / "out"))
 
 
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["missing.png"], "missing.png: no such file"),
-        (["."], "a folder"),
-        (["text.png"], "text.png: cannot be read"),
+        (["text.d"], "no photos found"),
+        (["*.tiff"], "no file matches"),
         (["face.png", "--model", "faces-x5"], "faces-x5"),
-        (["face.png", "--out", "nowhere/a.png"], "no folder nowhere"),
-        (["face.png", "--out", "."], "a file is wanted"),
+        (["face.png", "--model", "faces-style"], "degrades photos"),
+        (["face.png", "--model", "gone.tflite"], "no such file"),
         (["face.png", "--out", "a.xyz"], "cannot write .xyz"),
-        (["face.png", "--out", "a"], "without a suffix"),
         (["face.png", "--out", "face.png"], "the photo itself"),
+        (["face.png", "--out", "face.png/deep/"], "cannot be written"),
+        (["face.png", "--out", "note"], "a file is there"),
+        (["face.png", "note", "--out", "a.png"], "one file for several"),
+        (["face.png", "--out", "a.png", "--format", "jpeg"], "leave one of them out"),
+        (["face.png", "--device", "gpu:9"], "no such device"),
     ],
 )
 def test_a_users_mistake_is_one_line(photo, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(photo.parent)
-    (photo.parent / "text.png").write_text("hello")
+    Path("note").write_text("hello")
+    Path("text.d").mkdir()
     before = names(photo.parent)
     assert run(*arguments) == 2
     captured = capsys.readouterr()
@@ -144,25 +246,24 @@ def test_a_users_mistake_is_one_line(photo, monkeypatch, capsys, arguments, word
     assert names(photo.parent) == before
 
 
-@pytest.mark.parametrize("out", [[], ["--out", "other.png"]])
-def test_a_folder_without_permission(photo, monkeypatch, capsys, out):
-    monkeypatch.chdir(photo.parent)
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as root no folder is without
-    assert run(photo, *out) == 2
-    assert "no permission" in capsys.readouterr().err
-    assert names(photo.parent) == ["face.png"]
+@pytest.mark.parametrize(
+    "options", [["--tile", "8"], ["--tile", "x"], ["--strength", "2"], ["--quality", "0"], ["--jobs", "0"], ["--size"]]
+)
+def test_options_of_no_use_are_refused(photo, capsys, options):
+    assert run(photo, *options) == 2
+    assert "Traceback" not in capsys.readouterr().err and names(photo.parent) == ["face.png"]
 
 
-def test_a_failed_write_leaves_the_old_file(photo, monkeypatch):
-    old = photo.with_name("face_x4.png")
-    old.write_text("old")
+def test_a_full_disk_ends_the_job_with_a_word(folder, tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    def full(self, file, *rest, **options):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(photo_files, "write", full)
+    assert run(folder, "--out", tmp_path / "out") == 1
+    assert "No space left on device: stopped; the same command goes on" in capsys.readouterr().err
 
-    monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(UserError, match="No space left"):
-        upscale_file(photo)
-    assert old.read_text() == "old"
-    assert names(photo.parent) == ["face.png", "face_x4.png"]
+
+def test_large_photos_are_refused_until_the_limit_is_lifted(photo, capsys):
+    assert run(photo, "--max-megapixels", 0.0005) == 1
+    assert "--max-megapixels lifts it" in capsys.readouterr().err
+    assert run(photo, "--max-megapixels", 1) == 0

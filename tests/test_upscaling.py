@@ -9,6 +9,7 @@ from stub_models import BicubicNetwork, BoxStyle
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.upscaling import bicubic as enlarged
 from ssrvae_tf.upscaling import upscale
 
 
@@ -43,16 +44,127 @@ def test_gray_in_gray_out(shape):
     np.testing.assert_allclose(result.reshape(36, 28).astype(int), bicubic(gray.reshape(9, 7)), atol=1)
 
 
+def test_sixteen_bits_stay_sixteen_bits(photo):
+    fine = photo.astype(np.uint16) * 257 + 100
+    result = upscale(fine, BicubicNetwork())
+    assert result.dtype == np.uint16
+    exact = 65535 * enlarged((fine / 65535).astype(np.float32)[None], 4)[0]
+    np.testing.assert_allclose(result, exact, atol=1)
+
+
 def test_alpha_is_enlarged_and_colour_is_not_touched_by_it(photo):
-    alpha = np.tile(np.linspace(0, 255, 22).astype(np.uint8), (31, 1))
+    alpha = np.tile(np.linspace(1, 255, 22).astype(np.uint8), (31, 1))
     result = upscale(np.dstack([photo, alpha]), BicubicNetwork())
     np.testing.assert_array_equal(result[..., :3], upscale(photo, BicubicNetwork()))
     np.testing.assert_allclose(result[..., 3].astype(int), bicubic(alpha), atol=1)
 
 
+def test_colours_under_what_is_fully_transparent_do_not_bleed(photo):
+    alpha = np.full((31, 22), 255, np.uint8)
+    alpha[:, 11:] = 0
+    hidden = photo.copy()
+    hidden[:, 11:] = [255, 0, 255]
+    result = upscale(np.dstack([hidden, alpha]), BicubicNetwork())
+    extended = photo.copy()
+    extended[:, 11:] = photo[:, 10:11]
+    np.testing.assert_array_equal(result[..., :3], upscale(extended, BicubicNetwork()))
+
+
+def test_gray_with_alpha_in_the_same_out(photo):
+    pair = photo[..., :2].copy()
+    result = upscale(pair, BicubicNetwork())
+    assert result.shape == (124, 88, 2)
+    np.testing.assert_array_equal(result[..., 0], upscale(pair[..., 0], BicubicNetwork()))
+
+
+def test_a_batch_is_its_photos(photo):
+    batch = np.stack([photo, photo[::-1]])
+    result = upscale(batch, BicubicNetwork())
+    np.testing.assert_array_equal(result[1], upscale(photo[::-1], BicubicNetwork()))
+
+
+def test_strength_blends_with_bicubic(photo):
+    values = photo / 255
+    ours, plain, half = (upscale(values, BicubicNetwork(shift=0.1), strength=s) for s in (1, 0, 0.5))
+    np.testing.assert_allclose(ours - plain, 0.1, atol=1e-5)
+    np.testing.assert_allclose(half, (ours + plain) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (97, 130), (260, 41)])
+@pytest.mark.parametrize("settings", [{}, {"tile": 32, "overlap": 8}, {"tile": 16, "overlap": 40, "batch": 3}])
+def test_tiles_make_no_difference_to_a_network_that_sees_little(size, settings):
+    photo = np.random.default_rng(0).random((*size, 3), np.float32)
+    wanted = np.clip(enlarged(photo[None], 4)[0], 0, 1)
+    result = upscale(photo, BicubicNetwork(), **settings)
+    # Pillow's bicubic sees two pixels; at the edge of a tile the weight of what differs is small.
+    assert np.abs(result - wanted).max() < 0.02
+
+
+def test_all_tiles_of_a_photo_have_one_shape_and_none_is_larger_than_asked_for():
+    network = BicubicNetwork()
+    upscale(np.zeros((150, 333, 3), np.uint8), network, tile=64, overlap=16, batch=2)
+    (shape,) = {batch.shape for batch in network.batches}
+    assert shape[0] == 2 and max(shape[1:3]) <= 64
+
+
+def test_progress_counts_rows_to_the_end():
+    calls = []
+    upscale(np.zeros((2, 100, 120, 3), np.uint8), BicubicNetwork(), tile=48, progress=lambda *call: calls.append(call))
+    assert calls[-1] == (800, 800) and calls == sorted(calls) and len(calls) > 4
+
+
+class LimitedNetwork(BicubicNetwork):
+    """Runs out of memory on tiles above a size."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.most = most
+
+    def predict(self, batch, verbose="auto"):
+        if max(batch.shape[1:3]) > self.most:
+            raise MemoryError
+        return super().predict(batch)
+
+
+def test_tiles_are_halved_where_memory_runs_out():
+    photo = np.random.default_rng(0).random((90, 90, 3), np.float32)
+    result = upscale(photo, LimitedNetwork(30), tile=90)
+    np.testing.assert_allclose(result, upscale(photo, BicubicNetwork(), tile=22), atol=1e-6)
+
+
+def test_at_the_smallest_tile_memory_errors_are_told():
+    with pytest.raises(MemoryError):
+        upscale(np.zeros((90, 90, 3)), LimitedNetwork(8))
+
+
+class FixedEngine:
+    scale, fixed_size = 4, (24, 32)
+
+    def __call__(self, lr):
+        assert lr.shape[1:3] == self.fixed_size
+        return enlarged(lr, 4)
+
+
+@pytest.mark.parametrize("size", [(5, 7), (24, 32), (70, 50)])
+def test_an_engine_of_one_size_takes_photos_of_any(size):
+    photo = np.random.default_rng(0).random((*size, 3), np.float32)
+    result = upscale(photo, FixedEngine())
+    wanted = np.clip(enlarged(photo[None], 4)[0], 0, 1)
+    assert result.shape == wanted.shape
+    np.testing.assert_allclose(result[:-8, :-8], wanted[:-8, :-8], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"tile": 8}, {"tile": 20.5}, {"tile": "big"}, {"overlap": -1}, {"batch": 0}, {"strength": 1.5}]
+)
+def test_settings_of_no_use_are_refused(photo, settings):
+    with pytest.raises(ValueError, match="must be"):
+        upscale(photo, BicubicNetwork(), **settings)
+
+
 @pytest.mark.parametrize(
     "mode, wanted",
-    [("RGB", "RGB"), ("L", "L"), ("RGBA", "RGBA"), ("1", "L"), ("P", "RGB"), ("LA", "RGBA"), ("CMYK", "RGB")],
+    [("RGB", "RGB"), ("L", "L"), ("RGBA", "RGBA"), ("1", "L"), ("P", "RGB"), ("LA", "LA"), ("CMYK", "RGB")],
 )
 def test_pillow_in_pillow_out(photo, mode, wanted):
     result = upscale(Image.fromarray(photo).convert(mode), BicubicNetwork(scale=2))
@@ -64,11 +176,12 @@ def test_what_the_network_overshoots_is_clipped(photo, shift, end):
     assert (upscale(photo, BicubicNetwork(shift=shift)) == end).all()
 
 
-def test_the_whole_photo_goes_in_at_once(photo):
+def test_a_face_goes_in_as_a_whole():
+    face = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
     network = BicubicNetwork()
-    upscale(photo, network)
+    upscale(face, network)
     (batch,) = network.batches
-    np.testing.assert_array_equal(batch[0], photo.astype(np.float32) / 255)
+    np.testing.assert_array_equal(batch[0], face.astype(np.float32) / 255)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +189,8 @@ def test_the_whole_photo_goes_in_at_once(photo):
     [
         (np.zeros((4, 4, 3), np.int64), TypeError, "int64"),
         (np.zeros((4, 4, 3), bool), TypeError, "bool"),
-        (np.zeros((4, 4, 2), np.uint8), ValueError, r"\(4, 4, 2\)"),
-        (np.zeros((1, 4, 4, 3), np.uint8), ValueError, r"\(1, 4, 4, 3\)"),
+        (np.zeros((4, 4, 5), np.uint8), ValueError, r"\(4, 4, 5\)"),
+        (np.zeros((1, 1, 4, 4, 3), np.uint8), ValueError, r"\(1, 1, 4, 4, 3\)"),
         (np.zeros((0, 4, 3), np.uint8), ValueError, r"\(0, 4, 3\)"),
         (np.full((4, 4, 3), 255.0), ValueError, "divide by 255"),
         (np.full((4, 4, 3), np.nan), ValueError, "nan"),

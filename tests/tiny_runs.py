@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from ssrvae_tf import config
+from ssrvae_tf.models import StyleVAE
 
 _STYLE_VAE = {"latent_dim": 8, "filters": 8, "encoder_strides": [2, 1]}
 _SR_NETWORK = {"filters": 8, "global_blocks": 1, "local_blocks": 1, "kernel_size": 3}
@@ -83,3 +85,13 @@ def weights(folder) -> dict:
     with h5py.File(Path(folder) / "model.weights.h5") as file:
         file.visititems(lambda name, item: found.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
     return found
+
+
+def small_style_vae() -> StyleVAE:
+    """lr_size 8, 6 latent dimensions, and weights that make styles and noise visible: fresh ones hide them."""
+    model = StyleVAE(lr_size=8, latent_dim=6, filters=8, encoder_strides=(2, 1))
+    model.build_networks()
+    rng = np.random.default_rng(0)
+    for network in (model.encoder_lr, model.encoder_hr, model.generator):
+        network.set_weights([value + rng.normal(0, 0.05, value.shape) for value in network.get_weights()])
+    return model

@@ -168,7 +168,7 @@ class PhotoSet:
 
         photos, skipped, room = [], [], memory_limit_mb * 1_000_000
         with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
-            results = _in_order(pool, prepare, paths)
+            results = in_order(pool, prepare, paths)
             for path, result in zip(paths, tqdm(results, what, len(paths), unit="photo", disable=not progress)):
                 if isinstance(result, str):
                     skipped.append((path, result))
@@ -188,7 +188,7 @@ class PhotoSet:
         return cls(photos, size, skipped, shrink, upsample)
 
 
-def _in_order(pool, function, items, ahead=256):
+def in_order(pool, function, items, ahead=256):
     """`pool.map` that runs no more than `ahead` items ahead, so that results do not pile up."""
     waiting = deque()
     for item in items:

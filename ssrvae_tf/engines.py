@@ -1,0 +1,177 @@
+"""What can enlarge a batch of tiles: a Keras model, an exported SavedModel or TFLite file, a server.
+
+An engine has
+
+    scale       what it multiplies sides by
+    fixed_size  (height, width) of the only input that it takes, or None: any
+    engine(lr)  (B, h, w, 3) float32 in [0, 1] -> (B, scale h, scale w, 3) float32
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ssrvae_tf.errors import UserError
+
+_PROBE = 16  # side of the input that a scale is read off
+
+
+def engine(model):
+    """The engine for a model.
+
+    Args:
+        model: what `ssrvae_tf.load` gave, or its name or the folder of its run; the folder of an exported SavedModel or
+            the path of a `.tflite` file; or an engine.
+
+    Raises:
+        UserError: if there is none, or it does not enlarge photos.
+    """
+    if not isinstance(model, (str, os.PathLike)):
+        is_engine = hasattr(model, "fixed_size") and not hasattr(model, "predict")
+        return model if is_engine else KerasEngine(model)
+    if Path(model).suffix == ".tflite":
+        return TFLiteEngine(model)
+    folder = exported_folder(Path(model))
+    if folder:
+        return SavedModelEngine(folder)
+    from ssrvae_tf.loading import load  # brings TensorFlow, which checks of the arguments need not wait for
+
+    return KerasEngine(load(model), f"model {model}")
+
+
+class KerasEngine:
+    """A Keras model, or whatever has its `predict` and a `scale`.
+
+    Its `predict_on_batch` is traced once for the first tile's shape, and once more for all others.
+    """
+
+    fixed_size = None
+
+    def __init__(self, model, name: str = "the given model"):
+        if hasattr(model, "degrade"):
+            raise UserError(f"{name} degrades photos, it cannot upscale them: choose an SR network such as faces-x4")
+        self.scale = model.scale
+        self._run = getattr(model, "predict_on_batch", None) or (lambda lr: model.predict(lr, verbose=0))
+
+    def __call__(self, lr: np.ndarray) -> np.ndarray:
+        with _memory_errors():
+            return np.asarray(self._run(lr), np.float32)
+
+
+class SavedModelEngine:
+    """A SavedModel, its `serving_default` from `lr` to `sr`.
+
+    Raises:
+        UserError: if it has no such signature, or its graph reaches beyond its own numbers.
+    """
+
+    fixed_size = None
+
+    def __init__(self, folder: Path):
+        import tensorflow as tf
+
+        from ssrvae_tf.exporting.safety import check_saved_model
+
+        check_saved_model(folder)
+        self._model = tf.saved_model.load(os.fspath(folder))  # kept: a signature does not keep its variables alive
+        self._signature = self._model.signatures.get("serving_default")
+        takes = list(self._signature.structured_input_signature[1]) if self._signature else []
+        gives = list(self._signature.structured_outputs) if self._signature else []
+        if takes != ["lr"] or gives != ["sr"]:
+            raise UserError(
+                f"{folder}: its serving_default takes {takes} and gives {gives}, lr and sr are wanted: "
+                "choose an SR network that python -m ssrvae_tf.export wrote"
+            )
+        self.scale = _measured_scale(self, _PROBE, _PROBE)
+
+    def __call__(self, lr: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        with _memory_errors():
+            return self._signature(lr=tf.constant(lr))["sr"].numpy()
+
+
+class TFLiteEngine:
+    """A TFLite file, on all processor cores.
+
+    Raises:
+        UserError: if it cannot be read, or does not take and give photos.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        import tensorflow as tf
+
+        if not Path(path).is_file():
+            raise UserError(f"{path}: no such file")
+        try:
+            self._interpreter = tf.lite.Interpreter(os.fspath(path), num_threads=os.cpu_count())
+            (takes,), (gives,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        except ValueError as error:
+            raise UserError(f"{path}: not a TFLite network of one input and one output ({error})") from error
+        shape = list(takes["shape_signature"])
+        if len(shape) != 4 or shape[3] != 3 or takes["dtype"] != np.float32:
+            kind = takes["dtype"].__name__
+            raise UserError(f"{path}: it takes {kind} {shape}, float32 [B, H, W, 3] is wanted: export it from here")
+        self._input, self._output = takes["index"], gives["index"]
+        self.fixed_size = None if -1 in shape[1:3] else (int(shape[1]), int(shape[2]))
+        self._shape = None
+        self.scale = _measured_scale(self, *(self.fixed_size or (_PROBE, _PROBE)))
+
+    def __call__(self, lr: np.ndarray) -> np.ndarray:
+        # One photo at a time: a file may have a fixed batch of 1, and gains nothing from a larger one.
+        return np.concatenate([self._one(photo[None]) for photo in lr])
+
+    def _one(self, photo):
+        with _memory_errors():
+            if self._shape != photo.shape:
+                self._interpreter.resize_tensor_input(self._input, photo.shape)
+                self._interpreter.allocate_tensors()
+                self._shape = photo.shape
+            self._interpreter.set_tensor(self._input, photo)
+            self._interpreter.invoke()
+            return self._interpreter.get_tensor(self._output)
+
+
+class ServerEngine:
+    """A model behind TensorFlow Serving. Tiles travel as PNG, so their values have 8 bits.
+
+    Args:
+        client: of `ssrvae_tf.serving`.
+    """
+
+    fixed_size = None
+
+    def __init__(self, client):
+        self._client = client
+        self.scale = _measured_scale(self, _PROBE, _PROBE)
+
+    def __call__(self, lr: np.ndarray) -> np.ndarray:
+        tiles = np.rint(np.clip(lr, 0.0, 1.0) * 255.0).astype(np.uint8)
+        return np.stack([self._client.upscale(tile) for tile in tiles]).astype(np.float32) / 255.0
+
+
+def exported_folder(path: Path) -> Path | None:
+    """The SavedModel in `path`, or of its newest version as TensorFlow Serving lays them out; None if there is none."""
+    if (path / "saved_model.pb").is_file():
+        return path
+    versions = [each for each in path.glob("[0-9]*/saved_model.pb") if each.parent.name.isdigit()]
+    return max(versions, key=lambda each: int(each.parent.name)).parent if versions else None
+
+
+def _measured_scale(run, height: int, width: int) -> int:
+    return run(np.zeros((1, height, width, 3), np.float32)).shape[1] // height
+
+
+@contextlib.contextmanager
+def _memory_errors():
+    """TensorFlow's lack of memory as Python's MemoryError."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(str(error)[:200]) from error

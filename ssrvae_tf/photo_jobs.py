@@ -1,0 +1,329 @@
+"""Many photos from files to files: reading, work and writing at once, resumable, past what is broken."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import glob
+import os
+import re
+import signal
+import sys
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Callable, Iterator
+
+from tqdm import tqdm
+
+from ssrvae_tf import photo_files
+from ssrvae_tf.data.photos import find_photos, in_order
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.photo_files import Photo
+
+# What no other photo of the job will be spared.
+_HOPELESS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
+_LARGE = 256_000_000  # bytes of a result beside which no other is held
+_SHOWN = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A photo to work on.
+
+    Attributes:
+        path: of the file.
+        inside: its place below the folder that was named, or its name.
+    """
+
+    path: Path
+    inside: Path
+
+
+@dataclasses.dataclass
+class Item:
+    """A photo and where its result goes.
+
+    Attributes:
+        width, height: of the photo.
+    """
+
+    source: Path
+    target: Path
+    width: int = 0
+    height: int = 0
+
+    @property
+    def megapixels(self) -> float:
+        return self.width * self.height / 1e6
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        written, skipped: results; the skipped were there before.
+        failed: a line for each photo that could not be done.
+        stopped: why the job ended before its end, None if it did not.
+    """
+
+    written: list[Path] = dataclasses.field(default_factory=list)
+    skipped: list[Path] = dataclasses.field(default_factory=list)
+    failed: list[str] = dataclasses.field(default_factory=list)
+    stopped: str | None = None
+
+    @property
+    def code(self) -> int:
+        """Of the process: 0, or 1 if anything is left undone."""
+        return 1 if self.failed or self.stopped else 0
+
+    def report(self, where: str) -> None:
+        """What failed, line by line on stderr, and a summary on stdout."""
+        for line in self.failed[:_SHOWN]:
+            print(f"error: {line}", file=sys.stderr)
+        if len(self.failed) > _SHOWN:
+            print(f"error: and {len(self.failed) - _SHOWN} more", file=sys.stderr)
+        if self.stopped:
+            print(f"error: {self.stopped}: stopped; the same command goes on from here", file=sys.stderr)
+        if self.code or len(self.written) + len(self.skipped) != 1:
+            there = f", {len(self.skipped)} were there before" if self.skipped else ""
+            bad = f", {len(self.failed)} failed" if self.failed else ""
+            print(f"{len(self.written)} written to {where}{there}{bad}")
+        elif self.skipped:
+            print(f"{self.skipped[0]} is there already; --overwrite makes it anew")
+        else:
+            print(self.written[0])
+
+
+def find_sources(words: list[str], recursive: bool = False, apart_from: Path | None = None) -> list[Source]:
+    """The photos that the words of a command line name: files, folders and globs, each once, in order.
+
+    Args:
+        recursive: also take what lies in folders of a named folder.
+        apart_from: a folder whose files are results, not photos, if it lies in a named folder.
+
+    Raises:
+        UserError: if a folder or a glob holds no photo.
+    """
+    found: dict[Path, Source] = {}
+
+    def add(path: Path, inside: Path) -> None:
+        found.setdefault(path.resolve(), Source(path, inside))
+
+    folders = [word for word in words if Path(word).is_dir()]
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            below = Path(path.resolve().name) if len(folders) > 1 else Path()
+            results = apart_from and apart_from.resolve()
+            for photo in find_photos(path):
+                inside = photo.relative_to(path)
+                result = results and path.resolve() in results.parents and results in photo.resolve().parents
+                if not result and (recursive or len(inside.parts) == 1):
+                    add(photo, below / inside)
+        elif path.exists() or not glob.has_magic(word):
+            add(path, Path(path.name))  # one that is not there fails in its turn, and the others are done
+        else:
+            matches = [Path(each) for each in sorted(glob.glob(word, recursive=True)) if not Path(each).is_dir()]
+            if not matches:
+                raise UserError(f"{word}: no file matches: give photos, folders or a glob")
+            root = Path(os.path.commonpath([each.parent for each in matches]))
+            for match in matches:
+                add(match, match.relative_to(root))
+    if not found:
+        hint = "" if recursive else ", or --recursive for folders in it"
+        raise UserError(f"{' '.join(words)}: no photos found: give photos or a folder of them{hint}")
+    return list(found.values())
+
+
+def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool], str]) -> list[Item]:
+    """A target for each source, no two the same, whatever the order.
+
+    Sources that are themselves the target of another are left out: they are results of an earlier time.
+
+    Args:
+        out: the folder of the results, which keeps the structure; None: beside the photos.
+        rename: gives the target's name; if told to, one that tells `a.jpg` and `a.png` apart.
+    """
+
+    def target(source: Source, apart: bool) -> Path:
+        folder = source.path.parent if out is None else out / source.inside.parent
+        return folder / rename(source, apart)
+
+    def key(path: Path) -> str:  # some disks take a.png and A.png for one
+        return os.path.join(path.parent.resolve(), path.name).casefold()
+
+    plain = [target(source, False) for source in sources]
+    results = {key(path) for path in plain} if out is None else set()
+    kept = [(source, path) for source, path in zip(sources, plain) if key(source.path) not in results - {key(path)}]
+    shared: dict[str, int] = {}
+    for _, path in kept:
+        shared[key(path)] = shared.get(key(path), 0) + 1
+    items, taken = [], {name for name, count in shared.items() if count == 1}
+    for source, path in kept:
+        if shared[key(path)] > 1:
+            path = target(source, True)
+            stem, number = path.stem, 2
+            while key(path) in taken:
+                path, number = path.with_name(f"{stem}_{number}{path.suffix}"), number + 1
+            taken.add(key(path))
+        items.append(Item(source.path, path))
+    return items
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Make a folder for results, or find out before the work that nothing can be written there.
+
+    What an earlier, killed process left half written there is removed.
+
+    Raises:
+        UserError: it names `option`, which gave the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{os.getpid()}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{option} {folder}: cannot be written ({error.strerror}): choose another folder") from error
+    for part in folder.glob(".*.part.*"):
+        number = re.search(r"\.(\d+)\.part\.\w+$", part.name)
+        if number and not _runs(int(number[1])):
+            part.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def measured(items: list[Item], outcome: Outcome, max_megapixels: float, jobs: int) -> list[Item]:
+    """The items whose heads can be read, with their sizes. The others go to `outcome`."""
+
+    def measure(item):
+        try:
+            item.width, item.height = photo_files.measure(item.source, max_megapixels)
+            return None
+        except UserError as error:
+            return str(error)
+
+    kept = []
+    with ThreadPoolExecutor(jobs) as pool:
+        bar = tqdm(in_order(pool, measure, items), "looking", len(items), unit="photo", disable=None, leave=False)
+        for item, error in zip(items, bar):
+            if not error:
+                kept.append(item)
+            elif error not in outcome.failed:  # several items may share a source
+                outcome.failed.append(error)
+    return kept
+
+
+def run(
+    items: list[Item],
+    read: Callable[[Item], Photo],
+    work: Callable[[Item, Photo, Callable[[int, int], None]], Photo],
+    write: Callable[[Item, Photo, Photo], None],
+    outcome: Outcome,
+    what: str,
+    jobs: int = 2,
+) -> None:
+    """Read, work on and write every item. Reading and writing go on in `jobs` threads each while the main thread works.
+
+    A photo that fails is noted in `outcome` and passed over. A disk that takes nothing more ends the job.
+
+    Args:
+        work: (item, photo, report) -> result; it calls report(rows done, rows in all) as it goes.
+        write: (item, photo, result).
+        what: is done, for the progress bar.
+    """
+    waiting: deque[tuple[Item, Future]] = deque()
+
+    def settle(most: int) -> None:
+        """Wait until at most so many results are being written."""
+        while len(waiting) > most:
+            item, future = waiting.popleft()
+            try:
+                future.result()
+                outcome.written.append(item.target)
+            except Exception as error:
+                _note(outcome, item, error)
+
+    def attempt(item):
+        try:
+            return read(item)
+        except Exception as error:  # comes out where it is waited for
+            return error
+
+    total = sum(item.megapixels for item in items)
+    bar = tqdm(total=total, desc=what, unit="MP", disable=None, bar_format=_BAR, postfix=f"0/{len(items)} photos")
+    with _stopping(), bar, ThreadPoolExecutor(jobs) as readers, ThreadPoolExecutor(jobs) as writers:
+        try:
+            # One photo ahead for each reader, or large ones would pile up.
+            for number, (item, photo) in enumerate(zip(items, in_order(readers, attempt, items, jobs)), 1):
+                before = bar.n
+
+                def report(done, rows, item=item, before=before):
+                    bar.update(before + item.megapixels * done / rows - bar.n)
+
+                try:
+                    if isinstance(photo, Exception):
+                        raise photo
+                    if photo.note:
+                        bar.write(photo.note, file=sys.stderr)
+                    result = work(item, photo, report)
+                    settle(jobs - 1 if result.pixels.nbytes < _LARGE else 0)
+                    waiting.append((item, writers.submit(write, item, photo, result)))
+                    if result.pixels.nbytes >= _LARGE:
+                        settle(0)
+                except Exception as error:
+                    _note(outcome, item, error)
+                photo = result = None  # before the next is made
+                bar.set_postfix_str(f"{number}/{len(items)} photos", refresh=False)
+                bar.update(before + item.megapixels - bar.n)
+                if outcome.stopped:
+                    break
+            settle(0)
+        finally:
+            readers.shutdown(cancel_futures=True)
+
+
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+
+
+def _note(outcome: Outcome, item: Item, error: Exception) -> None:
+    """Put down that an item failed. What is no one's mistake but the program's goes on up."""
+    if isinstance(error, UserError):
+        outcome.failed.append(str(error))
+    elif isinstance(error, MemoryError):
+        outcome.failed.append(f"{item.source}: {item.width}x{item.height} needs more memory than there is")
+    elif isinstance(error, OSError):
+        outcome.failed.append(f"{item.target}: cannot be written ({error.strerror or error})")
+        if error.errno in _HOPELESS:
+            outcome.stopped = f"{item.target.parent}: {error.strerror}"
+    else:
+        raise error
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[None]:
+    """SIGTERM as Ctrl-C: what is being written is finished or removed, nothing new is begun."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread, which alone gets signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

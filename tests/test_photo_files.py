@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import errno
+
+import numpy as np
+import pytest
+import pyvips
+from PIL import Image, ImageCms
+
+from ssrvae_tf import photo_files
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.photo_files import Photo, read, write
+from ssrvae_tf.photos import sample_photos
+
+
+@pytest.fixture(scope="module")
+def face():
+    """60 wide, 50 high."""
+    face = Image.open(sample_photos()[0]).convert("RGB").crop((190, 60, 250, 110))
+    face.info = {}
+    return face
+
+
+def save_sixteen(pixels: np.ndarray, path) -> None:
+    height, width, bands = pixels.shape
+    space = "rgb16" if bands > 2 else "grey16"
+    image = pyvips.Image.new_from_memory(pixels.tobytes(), width, height, bands, "ushort")
+    image.copy(interpretation=space).write_to_file(str(path))
+
+
+def profile(name="sRGB"):
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
+
+
+@pytest.mark.parametrize(
+    "mode, name, options, channels, dtype",
+    [
+        ("RGB", "a.png", {}, 3, "uint8"),
+        ("RGB", "a.png", {"transparency": (10, 20, 30)}, 4, "uint8"),
+        ("L", "a.png", {}, 1, "uint8"),
+        ("L", "a.png", {"transparency": 100}, 2, "uint8"),
+        ("1", "a.png", {}, 1, "uint8"),
+        ("P", "a.png", {}, 3, "uint8"),
+        ("P", "a.png", {"transparency": 3}, 4, "uint8"),
+        ("P", "a.gif", {}, 3, "uint8"),
+        ("LA", "a.png", {}, 2, "uint8"),
+        ("RGBA", "a.webp", {"lossless": True}, 4, "uint8"),
+        ("RGBA", "a.tif", {}, 4, "uint8"),
+        ("CMYK", "a.jpg", {}, 3, "uint8"),
+        ("CMYK", "a.tif", {}, 3, "uint8"),
+        ("YCbCr", "a.jpg", {}, 3, "uint8"),
+        ("RGB", "a.bmp", {}, 3, "uint8"),
+        ("F", "a.tif", {}, 1, "uint16"),
+    ],
+)
+def test_kinds_of_pixels(face, tmp_path, mode, name, options, channels, dtype):
+    image = face.convert(mode)
+    if mode == "RGBA":
+        image.putalpha(100)
+    image.save(tmp_path / name, **options)
+    pixels = read(tmp_path / name).pixels
+    assert pixels.shape == (50, 60, channels) and pixels.dtype == dtype
+
+
+@pytest.mark.parametrize("suffix, channels", [(".png", n) for n in (1, 2, 3, 4)] + [(".tif", n) for n in (1, 3, 4)])
+def test_sixteen_bits_come_and_go_unchanged(tmp_path, suffix, channels):
+    pixels = np.random.default_rng(0).integers(0, 65536, (21, 34, channels), np.uint16)
+    save_sixteen(pixels, tmp_path / f"a{suffix}")
+    photo = read(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(photo.pixels, pixels)
+    np.testing.assert_array_equal(read(write(photo, tmp_path / f"b{suffix}")).pixels, pixels)
+
+
+def test_sixteen_bit_gray_with_alpha_becomes_colour_in_a_tiff_that_others_can_read(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 65536, (21, 34, 2), np.uint16)
+    back = read(write(Photo(pixels), tmp_path / "a.tif")).pixels
+    np.testing.assert_array_equal(back, pixels[..., [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_every_kind_can_be_written_in_every_format(tmp_path, dtype, channels, suffix):
+    top = np.iinfo(dtype).max
+    pixels = np.tile(np.linspace(0.2, 0.8, 40)[:, None, None] * top, (1, 30, channels)).astype(dtype)
+    back = read(write(Photo(pixels), tmp_path / f"a{suffix}")).pixels
+    assert back.shape[:2] == (40, 30)
+    colour = pixels[..., :1] / top
+    if suffix == ".jpg" and channels % 2 == 0:  # on white
+        colour = colour * colour + 1 - colour
+    np.testing.assert_allclose(back[..., 0] / np.iinfo(back.dtype).max, colour[..., 0], atol=0.03)
+
+
+def test_orientation_is_applied_and_other_metadata_kept(face, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    face.save(tmp_path / "a.jpg", exif=exif, dpi=(300, 300), icc_profile=profile())
+    photo = read(tmp_path / "a.jpg")
+    assert photo.pixels.shape == (60, 50, 3)
+    for suffix in (".jpg", ".png", ".webp"):
+        picture = Image.open(write(photo, tmp_path / f"b{suffix}"))
+        assert picture.size == (50, 60)
+        assert picture.getexif().get(0x0112, 1) == 1 and picture.getexif()[0x010F] == "Maker"
+        assert picture.info["icc_profile"] == profile()
+        assert suffix == ".webp" or picture.info["dpi"][0] == pytest.approx(300, abs=0.1)
+
+
+def test_a_photo_without_metadata_gets_none(face, tmp_path):
+    face.save(tmp_path / "a.png")
+    picture = Image.open(write(read(tmp_path / "a.png"), tmp_path / "b.png"))
+    assert not picture.getexif() and "icc_profile" not in picture.info
+
+
+def test_cmyk_is_converted_and_leaves_its_profile(face, tmp_path):
+    face.convert("CMYK").save(tmp_path / "a.jpg", quality=100, icc_profile=b"no profile at all")
+    photo = read(tmp_path / "a.jpg")
+    assert photo.profile is None
+    assert np.abs(photo.pixels.astype(int) - np.asarray(face)).mean() < 4
+
+
+def test_of_an_animation_the_first_frame_is_taken_with_a_word(face, tmp_path):
+    other = Image.new("RGB", face.size)
+    face.save(tmp_path / "a.webp", save_all=True, append_images=[other, face], lossless=True)
+    photo = read(tmp_path / "a.webp")
+    assert "3 frames" in photo.note
+    assert np.abs(photo.pixels[..., :3].astype(int) - np.asarray(face)).max() <= 1
+
+
+def test_what_cannot_be_read_is_named_with_the_reason(face, tmp_path):
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "empty.png").write_bytes(b"")
+    face.save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:2000])
+    save_sixteen(np.random.default_rng(0).integers(0, 65536, (90, 90, 3), np.uint16), tmp_path / "fine.png")
+    (tmp_path / "cut16.png").write_bytes((tmp_path / "fine.png").read_bytes()[:20000])
+    reasons = {
+        "text.jpg": "not a photo",
+        "empty.png": "an empty file",
+        "cut.png": "truncated",
+        "cut16.png": "truncated",
+        "missing.png": "no such file",
+        ".": "a folder",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(UserError, match=f"(?i){reason}") as caught:
+            read(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_large_photos_are_refused_before_they_are_decoded_unless_the_limit_is_lifted(tmp_path):
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "a.png")  # beyond Pillow's own limit, too
+    with pytest.raises(UserError, match=r"200 megapixels, the limit is 100: .* --max-megapixels"):
+        read(tmp_path / "a.png")
+    assert photo_files.measure(tmp_path / "a.png", 500) == (20_000, 10_000)
+    assert Image.MAX_IMAGE_PIXELS == 89_478_485
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_text("old")
+
+    def fails(self, path, **options):
+        raise pyvips.Error("unable to call pngsave")
+
+    monkeypatch.setattr(pyvips.Image, "write_to_file", fails)
+    with pytest.raises(OSError, match="pngsave"):
+        write(Photo(np.zeros((4, 4, 3), np.uint8)), tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"] and (tmp_path / "a.png").read_text() == "old"
+
+
+def test_a_failed_write_says_what_the_system_says(tmp_path):
+    with pytest.raises(OSError) as caught:
+        write(Photo(np.zeros((4, 4, 3), np.uint8)), tmp_path / "nowhere" / "a.png")
+    assert caught.value.errno == errno.ENOENT
+
+
+def test_resizing_on_the_way(tmp_path):
+    pixels = np.full((40, 60, 4), 200, np.uint8)
+    picture = Image.open(write(Photo(pixels), tmp_path / "a.png", scale=0.5))
+    assert picture.size == (30, 20) and picture.mode == "RGBA"
+    assert np.abs(np.asarray(picture).astype(int) - 200).max() <= 1
+
+
+def test_shrunk_for_looking_is_eight_bit_colour_on_white():
+    photo = Photo(np.dstack([np.full((300, 150), 20000, np.uint16), np.zeros((300, 150), np.uint16)]))
+    small = photo_files.shrunk(photo, 100)
+    assert small.shape == (100, 50, 3) and small.dtype == np.uint8 and small.min() >= 254
