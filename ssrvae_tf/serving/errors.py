@@ -1,0 +1,38 @@
+"""What goes wrong between a client and TensorFlow Serving, each in one line."""
+
+from __future__ import annotations
+
+from ssrvae_tf.errors import UserError
+
+_LONGEST = 400  # the server quotes back what it did not understand, which may be a whole photo
+
+
+class ServingError(UserError):
+    """A request to a server failed."""
+
+
+class ServerAway(ServingError):
+    """Nothing answered: nobody is there, or not in time."""
+
+
+class RequestRefused(ServingError):
+    """The server answered, with an error.
+
+    Attributes:
+        code: HTTP's number (400) or gRPC's name ("INVALID_ARGUMENT").
+        message: the server's own words, whole.
+    """
+
+    def __init__(self, address: str, code, message: str):
+        super().__init__(
+            f"{address}: the server refused the request ({code}): {in_one_line(message) or 'it gave no reason'}"
+        )
+        self.code, self.message = code, message
+
+
+def in_one_line(text: str) -> str:
+    """`text` without line breaks, its middle left out where it is long: errors name the cause at either end."""
+    line = " ".join(text.split())
+    if len(line) <= _LONGEST:
+        return line
+    return f"{line[: _LONGEST // 2]} [...] {line[-_LONGEST // 2 :]}"

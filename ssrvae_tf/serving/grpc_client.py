@@ -1,0 +1,147 @@
+"""TensorFlow Serving over gRPC."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.serving.base import Client
+from ssrvae_tf.serving.errors import RequestRefused, ServerAway, ServingError, in_one_line
+
+_SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+_MOST_TRIES = 5  # that gRPC makes, whatever it is told
+
+
+class GrpcClient(Client):
+    """Calls a model over gRPC, through one channel that all threads share.
+
+    Bytes travel as they are, so requests are a quarter smaller than over REST, and float images many times.
+
+    Args:
+        address: "host:8500".
+        model, version, timeout, retries, signature: see `Client`; gRPC repeats 4 times at most, and `timeout` holds for
+            all tries together.
+        credentials: `grpc.ssl_channel_credentials(...)` for a server with TLS.
+
+    Raises:
+        UserError: if grpcio or tensorflow-serving-api is missing, or the address is not one.
+
+    Example:
+        with GrpcClient("localhost:8500") as client:
+            client.upscale(Image.open("photo.jpg")).save("photo_x4.png")
+    """
+
+    def __init__(
+        self,
+        address: str,
+        model: str = "ssrvae",
+        version: int | None = None,
+        timeout: float = 60,
+        retries: int = 3,
+        signature: str = "upscale_bytes",
+        credentials=None,
+    ):
+        super().__init__(address, model, version, timeout, retries, signature)
+        if "//" in address or not address.rpartition(":")[2].isdigit():
+            raise UserError(f"{address}: not an address for gRPC: HOST:PORT is wanted, as localhost:8500")
+        self._grpc, self._api = _imported()
+        options = _options(retries)
+        if credentials is None:
+            self._channel = self._grpc.insecure_channel(address, options)
+        else:
+            self._channel = self._grpc.secure_channel(address, credentials, options)
+        self._predictions = self._api.prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._models = self._api.model_service_pb2_grpc.ModelServiceStub(self._channel)
+
+    def ready(self) -> bool:
+        """See `Client`."""
+        request = self._api.get_model_status_pb2.GetModelStatusRequest()
+        self._name_model(request.model_spec)
+        try:
+            versions = self._call(self._models.GetModelStatus, request).model_version_status
+        except ServingError:
+            return False
+        available = self._api.get_model_status_pb2.ModelVersionStatus.AVAILABLE
+        return any(each.state == available for each in versions)
+
+    def close(self) -> None:
+        """See `Client`."""
+        self._channel.close()
+
+    def _predict_bytes(self, signature: str, values: list[bytes], output: str) -> list[bytes]:
+        return self._predict(signature, "image_bytes", np.array(values, object), output).tolist()
+
+    def _predict_floats(self, lr: np.ndarray) -> np.ndarray:
+        return self._predict("serving_default", "lr", lr, "sr")
+
+    def _predict(self, signature: str, name: str, values: np.ndarray, output: str) -> np.ndarray:
+        import tensorflow as tf
+
+        request = self._api.predict_pb2.PredictRequest()
+        self._name_model(request.model_spec)
+        request.model_spec.signature_name = signature
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+        answer = self._call(self._predictions.Predict, request)
+        if output not in answer.outputs:
+            raise ServingError(f"{self.address}: the answer of {signature} holds no {output}")
+        return tf.make_ndarray(answer.outputs[output])
+
+    def _name_model(self, spec) -> None:
+        spec.name = self.model
+        if self.version is not None:
+            spec.version.value = self.version
+
+    def _call(self, method, request):
+        codes = self._grpc.StatusCode
+        try:
+            return method(request, timeout=self.timeout)
+        except self._grpc.RpcError as error:
+            code, words = error.code(), error.details() or ""
+            if code == codes.DEADLINE_EXCEEDED:
+                raise ServerAway(
+                    f"{self.address}: no answer within {self.timeout:g} s: send less, or wait longer"
+                ) from error
+            if code == codes.UNAVAILABLE:
+                reason = in_one_line(words)
+                raise ServerAway(
+                    f"{self.address}: the server is away or busy ({reason}): start it, or check the port"
+                ) from error
+            raise RequestRefused(self.address, code.name, words) from error
+
+
+def _imported():
+    """grpc and tensorflow_serving.apis, which only those need who call over gRPC."""
+    try:
+        import grpc
+        from tensorflow_serving import apis
+        from tensorflow_serving.apis import (  # noqa: F401
+            get_model_status_pb2,
+            model_service_pb2_grpc,
+            predict_pb2,
+            prediction_service_pb2_grpc,
+        )
+    except ImportError as error:
+        install = "pip install grpcio tensorflow-serving-api==2.15.1"
+        raise UserError(f"GrpcClient: {error.name} is missing: {install}, or use RestClient") from error
+    return grpc, apis
+
+
+def _options(retries: int) -> list[tuple]:
+    unlimited = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]  # 4 MB by default
+    if not retries:
+        return [*unlimited, ("grpc.enable_retries", 0)]
+    policy = {
+        "maxAttempts": min(retries + 1, _MOST_TRIES),
+        "initialBackoff": "0.25s",
+        "maxBackoff": "4s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    methods = {"name": [{"service": each} for each in _SERVICES], "retryPolicy": policy}
+    return [
+        *unlimited,
+        ("grpc.service_config", json.dumps({"methodConfig": [methods]})),
+        ("grpc.initial_reconnect_backoff_ms", 200),  # else a repeated request meets the failure to connect of the first
+    ]

@@ -1,0 +1,119 @@
+"""The files that docker compose and TensorFlow Serving read, as far as that can be checked without either."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+import yaml
+from google.protobuf import text_format
+from stand_in_server import METRICS_URL, StandIn
+from tensorflow_serving.config import model_server_config_pb2
+
+SERVING = Path(__file__).parents[2] / "serving"
+# Flags of tensorflow_model_server 2.15 that are used here. It does not start for one that it does not know.
+FLAGS = {
+    "batching_parameters_file",
+    "enable_batching",
+    "model_config_file",
+    "monitoring_config_file",
+    "rest_api_enable_cors_support",
+    "rest_api_timeout_in_ms",
+}
+
+
+@pytest.fixture
+def services():
+    return yaml.safe_load((SERVING / "docker-compose.yml").read_text())["services"]
+
+
+def mounts(service) -> dict:
+    """What lies where in the container -> (path here, mode)."""
+    parts = [each.split(":") for each in service["volumes"]]
+    return {there: (SERVING / here, mode) for here, there, mode in parts}
+
+
+def flags(text: str) -> dict:
+    return dict(word.removeprefix("--").split("=", 1) for word in shlex.split(text))
+
+
+def test_models_config_is_what_the_server_reads():
+    config = model_server_config_pb2.ModelServerConfig()
+    text_format.Parse((SERVING / "models.config").read_text(), config)
+    (model,) = config.model_config_list.config
+    assert (model.name, model.base_path, model.model_platform) == ("ssrvae", "/models/ssrvae", "tensorflow")
+    assert model.model_version_policy.latest.num_versions == 1
+    wrong = (SERVING / "models.config").read_text().replace("base_path", "base_bath")
+    with pytest.raises(text_format.ParseError, match='has no field named "base_bath"'):
+        text_format.Parse(wrong, model_server_config_pb2.ModelServerConfig())
+
+
+def test_batching_config_sets_known_fields_once_each():
+    """tensorflow-serving-api holds no message to parse it with."""
+    text = re.sub(r"#.*", "", (SERVING / "batching.config").read_text())
+    fields = re.findall(r"(\w+) \{ value: (\d+) \}", text)
+    assert re.sub(r"\w+ \{ value: \d+ \}", "", text).split() == []
+    known = {"max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"}
+    assert {name for name, _ in fields} == known and len(fields) == len(known)
+
+
+def test_monitoring_config_opens_the_page_that_the_readme_names():
+    text = (SERVING / "monitoring.config").read_text()
+    assert re.search(r'prometheus_config \{\s*enable: true\s*path: "(.*)"\s*\}', text).group(1) == METRICS_URL
+    assert METRICS_URL in (SERVING / "README.md").read_text()
+
+
+def test_the_image_has_the_version_of_tensorflow_and_every_image_one(services):
+    assert services["serving"]["image"] == f"tensorflow/serving:{tf.__version__}"
+    assert all(re.search(r":\d+\.\d+\.\d+", service["image"]) for service in services.values())
+
+
+def test_all_that_is_mounted_is_there_and_read_only(services):
+    for service in services.values():
+        for there, (here, mode) in mounts(service).items():
+            assert mode == "ro", there
+            assert here.exists() or there == "/models"  # which the export makes
+
+
+def test_the_servers_options_are_known_and_name_what_is_mounted(services):
+    command = services["serving"]["command"].replace("${SSRVAE_OPTIONS:-}", "")
+    (batching,) = re.findall(r'SSRVAE_OPTIONS="(--.*)"', (SERVING / "README.md").read_text())
+    given = {**flags(command), **flags(batching)}
+    assert set(given) == FLAGS
+    for name in ("model_config_file", "monitoring_config_file", "batching_parameters_file"):
+        assert given[name] in mounts(services["serving"])
+    assert given["rest_api_enable_cors_support"] == "true", "the page could not call it"
+
+
+def test_only_the_needed_ports_are_open_and_to_this_machine_only(services):
+    ports = [port for service in services.values() for port in service["ports"]]
+    prefix = "${SSRVAE_BIND:-127.0.0.1}:"
+    assert sorted(port.removeprefix(prefix) for port in ports) == ["8080:80", "8500:8500", "8501:8501"]
+    assert all(port.startswith(prefix) for port in ports)
+
+
+def test_every_service_is_limited_and_watched(services):
+    for service in services.values():
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+        assert service["healthcheck"]["test"][0] == "CMD" and service["restart"] == "unless-stopped"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_the_health_check_tells_a_server_with_the_model_from_others(services, stand_in, saved_models):
+    kind, *command = services["serving"]["healthcheck"]["test"]
+    assert kind == "CMD" and "127.0.0.1/8501" in command[-1]
+
+    def healthy(address: str) -> bool:
+        *start, script = command
+        script = script.replace("127.0.0.1/8501", address.removeprefix("http://").replace(":", "/"))
+        return subprocess.run([*start, script], timeout=20, capture_output=True).returncode == 0
+
+    assert healthy(stand_in.rest)
+    with StandIn({"other": saved_models / "half"}) as server:
+        assert not healthy(server.rest)
+    assert not healthy(server.rest)

@@ -1,0 +1,257 @@
+"""The demo page in a real browser, from another origin than the server that it calls."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import socket
+from pathlib import Path
+
+import browser
+import numpy as np
+import pytest
+from flaky_server import FlakyServer
+from PIL import Image
+from stand_in_server import StandIn
+from tiny_saved_models import MOST_PIXELS, encoded, enlarged, photo
+
+DEMO = Path(__file__).parents[2] / "serving" / "demo"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.chromium() as each:
+        yield each
+
+
+@pytest.fixture(scope="module")
+def site():
+    with browser.serving_files(DEMO) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(chromium, site):
+    """Opens the page for a server. Whatever the page itself does wrong fails the test."""
+    contexts, wrong = [], []
+
+    def open_(server: str, **options):
+        context = chromium.new_context(accept_downloads=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(f"{site}/?server={server}")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def choose(page, data: bytes, name: str = "face.png", kind: str = "image/png"):
+    page.set_input_files("#file", {"name": name, "mimeType": kind, "buffer": data})
+
+
+def message(page, words: str) -> str:
+    """Waits for a message that holds `words`."""
+    page.wait_for_function("words => document.getElementById('message').textContent.includes(words)", arg=words)
+    return page.text_content("#message")
+
+
+def downloaded(page) -> Image.Image:
+    page.wait_for_selector("#result:not([hidden])")
+    with page.expect_download() as download:
+        page.click("#download")
+    with Image.open(download.value.path()) as image:
+        image.load()
+    image.info["name"] = download.value.suggested_filename
+    return image
+
+
+def test_a_chosen_photo_is_shown_before_and_after_and_can_be_kept(open_page, stand_in):
+    page = open_page(stand_in.rest)
+    page.wait_for_selector("#state.good")
+    assert page.text_content("#state") == "ready, version 1"
+    image = photo(40, 30)
+    choose(page, encoded(image))
+    result = downloaded(page)
+    assert result.info["name"] == "face_x4.png"
+    np.testing.assert_array_equal(np.asarray(result.convert("RGB")), enlarged(image))
+    assert re.fullmatch(r"40×30 → 160×120 in \d+\.\d s", page.text_content("#sizes"))
+    assert page.text_content("#message") == ""
+    sides = [page.evaluate(f"document.getElementById('{name}').naturalWidth") for name in ("before", "after")]
+    assert sides == [40, 160]
+
+
+def test_a_photo_may_be_dropped_or_pasted(open_page, stand_in):
+    page = open_page(stand_in.rest)
+    make = """([event, field, data]) => {
+        const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+        const options = { bubbles: true, cancelable: true, [field]: transfer };
+        document.body.dispatchEvent(new (event === "paste" ? ClipboardEvent : DragEvent)(event, options));
+    }"""
+    for index, (event, field) in enumerate((("drop", "dataTransfer"), ("paste", "clipboardData"))):
+        image = photo(12 + index, 10, seed=index)
+        page.evaluate(make, [event, field, base64.b64encode(encoded(image)).decode()])
+        page.wait_for_function("w => document.getElementById('sizes').textContent.startsWith(w)", arg=f"{12 + index}×")
+        np.testing.assert_array_equal(np.asarray(downloaded(page).convert("RGB")), enlarged(image))
+
+
+def test_the_slider_is_moved_by_keys_and_tells_where_it_is(open_page, stand_in):
+    page = open_page(stand_in.rest)
+    choose(page, encoded(photo()))
+    page.wait_for_selector("#result:not([hidden])")
+    split = "getComputedStyle(document.getElementById('compare')).getPropertyValue('--split')"
+    assert page.evaluate(split) == "50%"
+    page.focus("#slider")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(split) == "52%"
+    assert page.get_attribute("#slider", "aria-valuetext") == "52 % before, 48 % after"
+    page.keyboard.press("Home")
+    clip = "getComputedStyle(document.getElementById('after')).clipPath"
+    assert page.evaluate(split) == "0%" and page.evaluate(clip) in ("inset(0px)", "inset(0px 0px 0px 0%)")
+    box = page.locator("#compare").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
+    assert abs(int(page.input_value("#slider")) - 75) <= 3
+
+
+def test_all_is_reached_by_keys_and_has_a_name(open_page, stand_in):
+    page = open_page(stand_in.rest)
+    choose(page, encoded(photo()))
+    page.wait_for_selector("#result:not([hidden])")
+    page.evaluate("document.activeElement.blur()")
+    reached = []
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.type"))
+    assert reached == ["file", "slider", "download", "server", "submit"]
+    for role, name in (("slider", "Where before ends"), ("link", "Download"), ("textbox", "Server")):
+        assert page.get_by_role(role, name=name).count() == 1
+    assert page.get_by_role("img", name="Before").count() == page.get_by_role("img", name="After").count() == 1
+
+
+def test_photos_are_upright_and_white_where_they_are_transparent(open_page, stand_in):
+    page = open_page(stand_in.rest)
+    image = photo(40, 24)
+    file, turned = io.BytesIO(), Image.Exif()
+    turned[0x0112] = 6  # a quarter turn to the right
+    Image.fromarray(image).save(file, "JPEG", exif=turned.tobytes(), quality=95)
+    choose(page, file.getvalue(), "turned.jpg", "image/jpeg")
+    result = downloaded(page)
+    assert result.size == (96, 160) and result.info["name"] == "turned_x4.png"
+    wanted = np.rot90(enlarged(image), -1).astype(int)
+    assert np.abs(np.asarray(result.convert("RGB")) - wanted).mean() < 8
+
+    choose(page, encoded(np.zeros((10, 10, 4), np.uint8)), "clear.png")
+    page.wait_for_function("document.getElementById('sizes').textContent.startsWith('10×10')")
+    assert np.asarray(downloaded(page).convert("RGB")).min() == 255
+
+
+def test_a_file_that_is_no_photo_is_told(open_page, stand_in):
+    page = open_page(stand_in.rest)
+    choose(page, b"hello", "notes.txt", "text/plain")
+    assert message(page, "notes.txt") == "notes.txt is not a photo that this browser can read. Choose a JPEG or a PNG."
+    assert page.get_attribute("#message", "class") == "message bad" and page.is_hidden("#result")
+    choose(page, encoded(photo()))
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.text_content("#message") == ""
+
+
+def test_a_photo_that_is_too_large_is_not_sent(open_page):
+    with FlakyServer((200, "{}")) as server:
+        page = open_page(server.address)
+        page.wait_for_selector("#state.bad")
+        before = len(server.requests)
+        choose(page, encoded(np.zeros((600, 500, 3), np.uint8)))
+        words = "500×600 are 300,000 pixels, at most 262,144 are taken. Cut out the face, or shrink it."
+        assert message(page, "too large") == f"face.png is too large: {words}"
+        assert len(server.requests) == before
+
+
+def test_a_refusal_is_told_in_the_servers_words(open_page, stand_in):
+    page = open_page(stand_in.rest)
+    choose(page, encoded(np.zeros((129, 128, 3), np.uint8)))
+    told = message(page, "The server refused (400): ")
+    assert f"the image has more than {MOST_PIXELS} pixels, send a smaller one" in told
+
+
+def test_a_server_that_is_away_is_told_and_found_once_it_is_there(open_page, stand_in):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        page = open_page(address)
+        page.wait_for_selector("#state.bad")
+        choose(page, encoded(photo()))
+        told = f"No server answers at {address}. Is it running, and was it started with --rest_api_enable_cors_support?"
+        assert message(page, "No server") == told == page.text_content("#state")
+    page.fill("#server", stand_in.rest + "/")
+    page.click("text=Check")
+    page.wait_for_selector("#state.good")
+    choose(page, encoded(photo()))
+    page.wait_for_selector("#result:not([hidden])")
+
+
+def test_a_server_that_was_started_without_cors_is_told(open_page, saved_models):
+    with StandIn({"ssrvae": saved_models / "ssrvae"}, cors=False) as server:
+        page = open_page(server.rest)
+        choose(page, encoded(photo()))
+        assert "--rest_api_enable_cors_support" in message(page, "No server answers")
+
+
+def test_something_else_at_the_port_and_a_missing_model_are_told(open_page, site, saved_models):
+    page = open_page(site)
+    page.wait_for_selector("#state.bad")
+    assert "is not TensorFlow Serving" in page.text_content("#state")
+    with StandIn({"half": saved_models / "half"}) as server:
+        page.fill("#server", server.rest)
+        page.click("text=Check")
+        page.wait_for_function("document.getElementById('state').textContent.includes('(404)')")
+        assert "Could not find any versions of model ssrvae" in page.text_content("#state")
+
+
+def test_of_two_photos_the_later_one_is_shown(open_page, stand_in):
+    page = open_page(stand_in.rest)
+    page.route("**/*:predict", lambda route: page.wait_for_timeout(500) or route.continue_(), times=1)
+    choose(page, encoded(photo(16, 16)))
+    choose(page, encoded(photo(20, 12)))
+    page.wait_for_function("document.getElementById('sizes').textContent.startsWith('20×12')")
+    page.wait_for_timeout(700)
+    assert page.text_content("#sizes").startswith("20×12") and page.text_content("#message") == ""
+
+
+def test_the_server_is_remembered_and_defaults_to_the_pages_own_host(open_page, site, stand_in):
+    page = open_page(stand_in.rest)
+    page.wait_for_selector("#state.good")
+    page.click("text=Check")
+    page.goto(site)
+    assert page.input_value("#server") == stand_in.rest
+    page.evaluate("localStorage.clear()")
+    page.goto(site)
+    assert page.input_value("#server") == "http://127.0.0.1:8501"
+
+
+def test_nothing_is_fetched_from_elsewhere_and_no_preflight_is_needed(open_page, site, stand_in):
+    page = open_page(stand_in.rest)
+    page.wait_for_selector("#state.good")
+    asked = []
+    page.on("request", lambda request: asked.append((request.method, request.url)))
+    page.reload()
+    page.wait_for_selector("#state.good")
+    choose(page, encoded(photo()))
+    page.wait_for_selector("#result:not([hidden])")
+    beyond = [each for each in asked if not each[1].startswith((site, "blob:", "data:"))]
+    model = f"{stand_in.rest}/v1/models/ssrvae"
+    assert beyond == [("GET", model), ("POST", f"{model}:predict")]
+
+
+def test_the_page_fits_a_phone(open_page, stand_in):
+    page = open_page(stand_in.rest, viewport={"width": 320, "height": 640})
+    choose(page, encoded(photo(60, 40)))
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
