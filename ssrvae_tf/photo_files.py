@@ -223,7 +223,7 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0) -> Pa
         image = image.flatten(background=[255] * (image.bands - 1))
     options = {
         "png": {"compression": 6},
-        "jpeg": {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on", "optimize_coding": True},
+        "jpeg": {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
         "webp": {"Q": quality},
         "tiff": {"compression": "deflate", "predictor": "horizontal", "bigtiff": photo.pixels.nbytes > 2e9},
     }[kind]

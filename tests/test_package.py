@@ -36,7 +36,7 @@ def run(code: str) -> None:
         "import ssrvae_tf\n" + CALL,
         "import ssrvae_tf\n" + CALL + "import ssrvae_tf.upscale\n" + CALL,
         "import ssrvae_tf.upscale\n" + CALL,
-        "import ssrvae_tf.upscale as module\nassert module.upscale_file\nimport ssrvae_tf\n" + CALL,
+        "import ssrvae_tf.upscale as module\nassert module.upscale_files\nimport ssrvae_tf\n" + CALL,
         "from ssrvae_tf.upscale import main\nimport ssrvae_tf\n" + CALL,
         "import ssrvae_tf\nfrom ssrvae_tf import upscale\nassert upscale(image, model=network).shape == (24, 20, 3)",
         "from ssrvae_tf.upscale import upscale\nimport ssrvae_tf\nassert upscale(image, network).size\n" + CALL,

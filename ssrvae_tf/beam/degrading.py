@@ -1,0 +1,75 @@
+"""Making pairs, as a job for `ssrvae_tf.beam.pipeline`."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from ssrvae_tf import degrade, photo_files
+from ssrvae_tf.beam import files
+from ssrvae_tf.beam.handlers import DegradeHandler
+from ssrvae_tf.beam.pipeline import Job, count
+from ssrvae_tf.photo_files import Photo
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Degrading(Job):
+    """See `ssrvae_tf.degrade_beam.degrade_beam`.
+
+    Attributes:
+        real: a glob that all workers know.
+        scale: HR side / LR side.
+    """
+
+    output: str
+    style: str
+    real: str | None
+    scale: int
+    variants: int
+    seed: int
+    overwrite: bool
+    max_megapixels: float
+
+    def rename(self, source, apart):
+        return degrade.pair_name(source, apart)
+
+    def items(self, item):
+        if self.variants == 1:
+            return [item]
+        place = PurePosixPath(item.target)
+        numbers = range(1, self.variants + 1)
+        targets = [place.with_name(f"{place.stem}_{number}{place.suffix}").as_posix() for number in numbers]
+        return [dataclasses.replace(item, target=name, number=number) for name, number in zip(targets, numbers)]
+
+    def results(self, item):
+        return [self._address(item, "LR", f"X{self.scale}")]
+
+    def handler(self):
+        return DegradeHandler(self.style, self.real)
+
+    def read(self, item):
+        with files.local_copy(item.source) as path:
+            photo = degrade.read_sharp(path, self.scale, self.max_megapixels)
+        if photo.note:
+            _LOGGER.warning(photo.note.replace(os.fspath(path), item.source))
+        return item, (photo, degrade.chance(item.inside, item.number, self.seed))
+
+    def write(self, done):
+        item, (sharp, small) = done
+        # A pair is whole where its LR file is, so that comes last.
+        addresses = [self._address(item, "HR"), *self.results(item)]
+        for pixels, address in zip((sharp, small), addresses):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, PurePosixPath(item.target).name)
+                photo_files.write(Photo(pixels), path)
+                files.publish(path, address)
+        count("written")
+        return addresses[-1]
+
+    def _address(self, item, *folders):
+        return "/".join([self.output, *folders, item.target])

@@ -1,0 +1,117 @@
+"""The networks as Beam's RunInference takes them. Each process loads its own, once.
+
+They are not shared between processes: the numbers of a network take a few megabytes, while each tile would have to be
+sent there and back. Photos go one by one: they have all sizes, are cut into batches of tiles anyway, and what is wrong
+with one of a batch would make dead letters of all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+from apache_beam.ml.inference.base import ModelHandler
+
+from ssrvae_tf.beam import files, places
+from ssrvae_tf.data.photos import read_photo, suffixes
+from ssrvae_tf.degrade import degraded, load_degrader
+from ssrvae_tf.engines import engine
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.upscaling import upscale
+
+
+class _PhotoHandler(ModelHandler):
+    def batch_elements_kwargs(self):
+        return {"max_batch_size": 1}
+
+
+class UpscaleHandler(_PhotoHandler):
+    """Photos -> photos, enlarged by the network's scale.
+
+    Args:
+        model: a name, a run, an exported SavedModel or a `.tflite` file, which each machine must have.
+        settings: further arguments of `ssrvae_tf.upscale`.
+    """
+
+    def __init__(self, model: str, **settings):
+        super().__init__()
+        self._model, self._settings = model, settings
+
+    def load_model(self):
+        return _OneAtATime(engine(self._model))
+
+    def run_inference(self, batch, model, inference_args=None):
+        return [dataclasses.replace(photo, pixels=upscale(photo.pixels, model, **self._settings)) for photo in batch]
+
+    def get_num_bytes(self, batch):
+        return sum(photo.pixels.nbytes for photo in batch)
+
+
+class _OneAtATime:
+    """An engine for several threads: TFLite knows one only, and the others are quickest with all cores for a tile."""
+
+    def __init__(self, engine):
+        self.scale, self.fixed_size = engine.scale, engine.fixed_size
+        self._engine, self._lock = engine, threading.Lock()
+
+    def __call__(self, lr):
+        with self._lock:
+            return self._engine(lr)
+
+
+class DegradeHandler(_PhotoHandler):
+    """(sharp photo, seed by `ssrvae_tf.degrade.chance`) -> (sharp pixels, degraded pixels), both (H, W, 3) uint8.
+
+    Args:
+        style: a StyleVAE by run or name, which each machine must have.
+        real: a glob of real small photos that styles are taken from; None: the StyleVAE draws them.
+    """
+
+    def __init__(self, style: str, real: str | None):
+        super().__init__()
+        self._style, self._real = style, real
+
+    def load_model(self):
+        return _Styled(load_degrader(self._style), style_photos(self._real) if self._real else None)
+
+    def run_inference(self, batch, model, inference_args=None):
+        return [
+            (photo.pixels, degraded(photo.pixels, model.degrader, seed, model.styles, _read)) for photo, seed in batch
+        ]
+
+    def get_num_bytes(self, batch):
+        return sum(photo.pixels.nbytes for photo, _ in batch)
+
+
+@dataclasses.dataclass
+class _Styled:
+    """A Degrader and where its styles come from."""
+
+    degrader: object
+    styles: list[str] | None
+
+
+def style_photos(pattern: str) -> list[str]:
+    """Addresses of the photos that a glob matches, in the order that `ssrvae_tf.degrade` finds them in a folder.
+
+    Raises:
+        UserError: if there is none.
+    """
+    root = places.root_of(pattern)
+
+    def parts(address):
+        return places.inside(address, root).split("/")
+
+    found = [
+        address
+        for address in files.matching(pattern, "--from")
+        if f".{address.rpartition('.')[2].lower()}" in suffixes() and not any(p.startswith(".") for p in parts(address))
+    ]
+    if not found:
+        raise UserError(f"--from {pattern}: no photos found: give a glob of photos (jpg, png, webp, ...)")
+    return sorted(found, key=parts)
+
+
+def _read(address):
+    with files.local_copy(address) as path:
+        return read_photo(path)

@@ -1,0 +1,75 @@
+"""Enlarging photos, as a job for `ssrvae_tf.beam.pipeline`."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+from ssrvae_tf import photo_files
+from ssrvae_tf.beam import files
+from ssrvae_tf.beam.handlers import UpscaleHandler
+from ssrvae_tf.beam.pipeline import Item, Job, count
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.photo_files import SUFFIXES
+from ssrvae_tf.upscale import result_name
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Upscaling(Job):
+    """See `ssrvae_tf.upscale_beam.upscale_beam`.
+
+    Attributes:
+        network_scale: the network's own.
+        scale: of the results.
+        settings: further arguments of `ssrvae_tf.upscale`.
+    """
+
+    output: str
+    model: str
+    network_scale: int
+    scale: float
+    kind: str
+    quality: int
+    overwrite: bool
+    max_megapixels: float
+    settings: dict
+
+    def rename(self, source, apart):
+        return result_name(source, apart, self.scale, self.kind)
+
+    def results(self, item):
+        return [f"{self.output}/{item.target}", f"{self.output}/{_as_png(item).target}"]
+
+    def handler(self):
+        return UpscaleHandler(self.model, **self.settings)
+
+    def read(self, item):
+        with files.local_copy(item.source) as path:
+            photo = photo_files.read(path, self.max_megapixels)
+        if photo.note:
+            _LOGGER.warning(photo.note.replace(os.fspath(path), item.source))
+        height, width = (side * self.scale for side in photo.pixels.shape[:2])
+        reason = photo_files.limit(SUFFIXES[Path(item.target).suffix.lower()], width, height)
+        if reason and self.kind != "keep":
+            raise UserError(f"{item.source}: {reason}: take --format png or tiff")
+        return (_as_png(item) if reason else item), photo
+
+    def write(self, done):
+        item, photo = done
+        address = f"{self.output}/{item.target}"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, Path(item.target).name)
+            photo_files.write(photo, path, self.quality, self.scale / self.network_scale)
+            files.publish(path, address)
+        count("written")
+        return address
+
+
+def _as_png(item: Item) -> Item:
+    """What stands in for a result that its format cannot hold."""
+    return dataclasses.replace(item, target=f"{item.target}.png")
