@@ -307,6 +307,12 @@ def resolved(config: FitConfig) -> dict:
     return values
 
 
+def portable(config: FitConfig) -> FitConfig:
+    """A configuration without the folders of its maker."""
+    nowhere = {"hr": None, "lr": None, "out": None, "init": None, "style": Path(config.style).name}
+    return dataclasses.replace(config, **nowhere)
+
+
 def write(config: FitConfig, path: str | Path) -> None:
     """Write `resolved(config)` as YAML, beside and renamed."""
     beside = Path(f"{path}.part")

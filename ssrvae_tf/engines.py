@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.versions import newest
 
 _PROBE = 16  # side of the input that a scale is read off
 
@@ -158,8 +159,7 @@ def exported_folder(path: Path) -> Path | None:
     """The SavedModel in `path`, or of its newest version as TensorFlow Serving lays them out; None if there is none."""
     if (path / "saved_model.pb").is_file():
         return path
-    versions = [each for each in path.glob("[0-9]*/saved_model.pb") if each.parent.name.isdigit()]
-    return max(versions, key=lambda each: int(each.parent.name)).parent if versions else None
+    return newest(path, "saved_model.pb")
 
 
 def _measured_scale(run, height: int, width: int) -> int:

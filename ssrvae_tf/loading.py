@@ -1,4 +1,4 @@
-"""Models by name or by run folder."""
+"""Models by name, by the folder of a run or an export, or from a .keras file."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ import numpy as np
 from tensorflow import keras
 
 from ssrvae_tf import config as configuration
+from ssrvae_tf import trusted
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.models import SRNetwork, StyleVAE
+from ssrvae_tf.versions import newest
 
 SHIPPED = Path(__file__).parent / "weights"
 WEIGHTS, CONFIG = "model.weights.h5", "config.yaml"
+KERAS = "model.keras"  # instead of both, for networks that no run can have
 # Queries of global attention held at once, where the run's settings leave it open: a photo of 256x256 would otherwise
 # take 17 GB for one attention matrix.
-_CHUNK = 1024
+CHUNK = 1024
 
 
 def shipped() -> list[str]:
@@ -27,18 +30,31 @@ def shipped() -> list[str]:
 
 
 def find(name_or_run: str | os.PathLike) -> Path:
-    """The folder that holds a model.
+    """The folder that holds a model's settings and weights.
+
+    Args:
+        name_or_run: a shipped name, the folder of a run or of an exported version, or the folder of all exported
+            versions, of which the newest is taken.
 
     Raises:
-        UserError: if it is neither a shipped name nor the folder of a run.
+        UserError: if it is none of these.
     """
-    for folder in (Path(name_or_run), SHIPPED / name_or_run):
-        if (folder / CONFIG).is_file():
+    given = Path(name_or_run)
+    for folder in (given, newest(given, CONFIG), SHIPPED / name_or_run):
+        if folder and (folder / CONFIG).is_file():
             if not (folder / WEIGHTS).is_file():
                 raise UserError(f"{folder}: no {WEIGHTS} yet: let its first epoch end")
             return folder
+    trusted.refuse(given)
     names = ", ".join(shipped()) or "(none shipped)"
     raise UserError(f"{name_or_run}: no such model: give the --out folder of a run, or one of {names}")
+
+
+def keras_file(path: str | os.PathLike) -> Path | None:
+    """The .keras file that `path` is, or that lies in this exported version or in the newest one; None without one."""
+    path = Path(path)
+    folder = path if (path / KERAS).is_file() else newest(path, KERAS)
+    return folder / KERAS if folder else path if path.suffix == ".keras" and path.is_file() else None
 
 
 def build(settings: configuration.FitConfig) -> keras.Model:
@@ -50,20 +66,36 @@ def build(settings: configuration.FitConfig) -> keras.Model:
 
 
 def load(name_or_run: str | os.PathLike) -> keras.Model:
-    """A trained SRNetwork (`.predict`) or StyleVAE (`.degrade`), by shipped name or by a run's folder.
+    """A trained SRNetwork or EDSR (`.predict`) or StyleVAE (`.degrade`).
 
-    Only numbers are read: YAML settings and an HDF5 file of weights. Nothing in them can run code. The model computes
-    in Keras' global precision, float32 unless changed, whatever it was trained in.
+    Only numbers are read: YAML settings and an HDF5 file of weights, or a .keras file that names nothing but this
+    package's classes and plain Keras layers. Whatever could run code of its own is refused. The model computes in
+    Keras' global precision, float32 unless changed, whatever it was trained in.
+
+    Args:
+        name_or_run: as for `find`, or a .keras file.
 
     Raises:
-        UserError: if there is no such model, or its files do not fit together.
+        UserError: if there is no such model, it could run code, or its files do not fit together.
     """
+    file = keras_file(name_or_run)
+    if file:
+        return _from_keras(file)
     folder = find(name_or_run)
     settings = configuration.read(folder / CONFIG)
-    network = dataclasses.replace(settings.sr_network, chunk=settings.sr_network.chunk or _CHUNK)
+    network = dataclasses.replace(settings.sr_network, chunk=settings.sr_network.chunk or CHUNK)
     model = build(dataclasses.replace(settings, sr_network=network))
     load_weights(model, folder / WEIGHTS)
     return model
+
+
+def _from_keras(path: Path) -> keras.Model:
+    trusted.check_keras_file(path)
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: it is damaged, or of another version ({reason}): save it again") from error
 
 
 def load_weights(model: keras.Model, path: str | os.PathLike) -> None:

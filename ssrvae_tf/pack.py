@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from ssrvae_tf.errors import exit_cleanly
@@ -19,11 +18,10 @@ def pack(run: str | Path, name: str) -> Path:
 
     folder = loading.find(run)
     settings = config.read(folder / loading.CONFIG)
-    nowhere = {"hr": None, "lr": None, "out": None, "init": None, "style": Path(settings.style).name}
     target = loading.SHIPPED / name
     target.mkdir(parents=True, exist_ok=True)
     loading.save_weights(loading.load(folder), target / loading.WEIGHTS, "float16")
-    config.write(dataclasses.replace(settings, **nowhere), target / loading.CONFIG)
+    config.write(config.portable(settings), target / loading.CONFIG)
     return target
 
 

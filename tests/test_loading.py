@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import json
+import pickle
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow import keras
 from tiny_runs import tiny, weights
+from tiny_saved_models import Bicubic, save
 
 from ssrvae_tf import config, load, loading, pack
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.models import EDSR
 
 
 @pytest.fixture(params=["sr", "style"])
@@ -103,3 +109,107 @@ def test_weights_that_lack_a_layer_are_told(run):
         del file[names[0]]
     with pytest.raises(UserError, match="do not fit this model"):
         load(folder)
+
+
+def test_the_newest_exported_version_is_taken(run, tmp_path):
+    folder, model = run
+    for number in (2, 10):
+        (tmp_path / "models" / str(number)).mkdir(parents=True)
+        for file in folder.iterdir():
+            (tmp_path / "models" / str(number) / file.name).write_bytes(file.read_bytes())
+    assert loading.find(tmp_path / "models") == tmp_path / "models" / "10"
+    assert loading.find(tmp_path / "models" / "2") == tmp_path / "models" / "2"
+    np.testing.assert_array_equal(outcome(load(tmp_path / "models")), outcome(model))
+
+
+@pytest.fixture
+def edsr(tmp_path):
+    """A network and its .keras file."""
+    network = EDSR(filters=8, blocks=1)
+    network.save(tmp_path / "edsr.keras")
+    return network, tmp_path / "edsr.keras"
+
+
+def rewritten(path, change=lambda config: None, more=()):
+    """`path`, after `change` had its configuration, with members added."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    settings = json.loads(members["config.json"])
+    change(settings)
+    members["config.json"] = json.dumps(settings)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**members, **dict(more)}.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_keras_file_is_loaded_compiled_or_not(edsr):
+    network, path = edsr
+    np.testing.assert_array_equal(outcome(load(path)), outcome(network))
+    network.compile(keras.optimizers.Adam(), "mae")
+    network.save(path)
+    np.testing.assert_array_equal(outcome(load(path)), outcome(network))
+
+
+EVIL = {
+    "Lambda": {"class_name": "Lambda", "module": "keras.layers", "registered_name": None, "config": {}},
+    "__lambda__": {"class_name": "__lambda__", "config": {"value": ["", None, None]}},
+    "system": {"class_name": "function", "module": "os", "registered_name": "system", "config": "system"},
+    "__typespec__": {
+        "class_name": "__typespec__",
+        "spec_name": "a",
+        "registered_name": None,
+        "module": "b",
+        "config": {},
+    },
+    "Popen": {"class_name": "Popen", "module": "subprocess", "registered_name": None, "config": {}},
+    # Registered for nobody: Keras would import the module.
+    "ssrvae_tf>Popen": {
+        "class_name": "Popen",
+        "module": "subprocess",
+        "registered_name": "ssrvae_tf>Popen",
+        "config": {},
+    },
+}
+
+
+@pytest.mark.parametrize("name", EVIL)
+@pytest.mark.parametrize("place", ["config", "build_config"])
+def test_a_keras_file_that_names_other_code_is_refused(edsr, name, place):
+    path = rewritten(edsr[1], lambda config: config[place].update(extra=[{"deep": EVIL[name]}]))
+    with pytest.raises(UserError, match=f"it names '{name}.*which may run code: not loaded"):
+        load(path)
+
+
+def test_a_keras_file_whose_model_is_not_ours_is_refused(edsr):
+    path = rewritten(edsr[1], lambda config: config.update(registered_name=None, module="keras", class_name="Model"))
+    with pytest.raises(UserError, match="not a network of this package"):
+        load(path)
+
+
+def test_a_keras_file_with_other_members_is_refused(edsr):
+    with pytest.raises(UserError, match="it holds model.weights.npz, which may run code"):
+        load(rewritten(edsr[1], more={"model.weights.npz": b""}.items()))
+
+
+def test_damaged_keras_files_are_told(edsr):
+    path = rewritten(edsr[1], more={"model.weights.h5": b""}.items())
+    with pytest.raises(UserError, match="it is damaged, or of another version"):
+        load(path)
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match="not a .keras file"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "model.h5", "model.py", "saved_model.pb"])
+def test_files_that_may_run_code_are_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(pickle.dumps({}))
+    with pytest.raises(UserError, match="may run code of its own when it is loaded: not loaded; give the folder"):
+        load(tmp_path / name)
+
+
+def test_a_saved_model_without_our_files_is_refused(tmp_path):
+    save(Bicubic(), tmp_path / "models" / "1")
+    for folder in (tmp_path / "models", tmp_path / "models" / "1"):
+        with pytest.raises(UserError, match="a SavedModel without our settings and weights beside it"):
+            load(folder)

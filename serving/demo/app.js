@@ -1,8 +1,8 @@
 "use strict";
 
 const MODEL = "ssrvae";
-const MOST_PIXELS = 512 * 512; // the server's signature refuses more
-const TIMEOUT = 60000; // milliseconds, as the server's own
+const MOST_PIXELS = 256 * 256; // the server's signature refuses more
+const TIMEOUT = 120000; // milliseconds, as the server's own
 
 const element = (id) => document.getElementById(id);
 const drop = element("drop");

@@ -130,11 +130,13 @@ class LocalAttention(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=None):
+        training = bool(training)
         # XLA pays where one shape comes again and again, and does not run on several CPU devices.
         single = tf.distribute.get_strategy().num_replicas_in_sync == 1
-        compiled = bool(training) and single and None not in x.shape[1:]
+        compiled = training and single and None not in x.shape[1:]
         prior = self._prior() if self.geometry else None
-        mixed = local_relation(self.query(x), self.key(x), self.value(x), self.kernel_size, prior, compiled)
+        operands = self.query(x), self.key(x), self.value(x)
+        mixed = local_relation(*operands, self.kernel_size, prior, compiled, training)
         return x + tf.cast(self.gate, x.dtype) * self.out(mixed)
 
     def _prior(self):

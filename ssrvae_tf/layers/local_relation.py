@@ -1,10 +1,12 @@
 """The core of local relation attention: a softmax over each pixel's window, without copies of the windows.
 
-The channels that share a weight map lie on a leading axis (C / G, B, H, W, G), over which the weights broadcast. There
-are two forms of the forward pass. In inference the window is unfolded by rows, then by columns, which makes a small
-graph of operators that every exported format has, free of shapes that are known only at run time. For XLA, which fuses
-them, the shifts stand one by one. The backward pass recomputes the weights from the nearest key's distance and the
-log-sum-exp; nothing of the window's size is kept between the passes.
+In inference the window is unfolded by rows, then by columns: a small graph of operators that every exported format has,
+and no shape that is known only at run time. Automatic differentiation is right there, but holds whole windows.
+
+In training the shifts stand one by one. A row of pixels and its maps are one axis (W * G), so that a shift by one pixel
+is a contiguous slice, and the channels that share a weight map lie on a leading axis (C / G, B, H, W * G), over which
+the weights broadcast. The backward pass recomputes the weights from the nearest key's distance and the log-sum-exp;
+nothing of the window's size is kept between the passes.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ def local_relation(
     kernel_size: int = 7,
     prior: tf.Tensor | None = None,
     jit_compile: bool = False,
+    training: bool = False,
 ) -> tf.Tensor:
     """Mix every pixel's window by how alike query and keys are (eqs. 10-11).
 
@@ -38,6 +41,8 @@ def local_relation(
         kernel_size: side of the window in pixels, odd.
         prior: (kernel_size, kernel_size, G) added to the logits, as in LR-Net; the paper has none.
         jit_compile: compile with XLA: 3 times faster in training on a CPU, once a few seconds for each new shape.
+            Implies `training`.
+        training: be ready for a backward pass, without keeping anything of the window's size for it.
 
     Returns:
         (B, H, W, C) in value's dtype; the arithmetic is float32.
@@ -50,70 +55,27 @@ def local_relation(
         raise ValueError(f"value has {channels} channels, query {maps}: the first must be a multiple of the second")
     if kernel_size % 2 == 0 or kernel_size < 1:
         raise ValueError(f"kernel_size is {kernel_size}: it must be odd")
-    operands = [tf.cast(each, tf.float32) for each in (query, key, value, *([] if prior is None else [prior]))]
-    return tf.cast(_relation(kernel_size, maps, jit_compile)(*operands), value.dtype)
+    share = channels // maps
+    if not (training or jit_compile):
+        operands = [tf.cast(each, tf.float32) for each in (query, key, value, *([] if prior is None else [prior]))]
+        return tf.cast(_unfolded(kernel_size, share, *operands), value.dtype)
+    batch, height, width = tf.unstack(tf.shape(value)[:3])
+
+    def rows(tensor: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(tf.cast(tensor, tf.float32), [batch, height, width * maps])
+
+    shared = tf.reshape(tf.cast(value, tf.float32), [batch, height, width, share, maps])
+    shared = tf.reshape(tf.transpose(shared, [3, 0, 1, 2, 4]), [share, batch, height, width * maps])
+    operands = [rows(query), rows(key), shared]
+    if prior is not None:
+        operands.append(tf.reshape(tf.cast(prior, tf.float32), [kernel_size**2, maps]))
+    mixed = _relation(kernel_size, maps, jit_compile)(*operands)  # (C / G, B, H, W * G)
+    mixed = tf.transpose(tf.reshape(mixed, [share, batch, height, width, maps]), [1, 2, 3, 0, 4])
+    return tf.ensure_shape(tf.cast(tf.reshape(mixed, tf.shape(value)), value.dtype), value.shape)
 
 
-@functools.lru_cache(maxsize=None)
-def _relation(size: int, maps: int, jit_compile: bool) -> Callable:
-    """`local_relation` of float32 for one window size, differentiable.
-
-    With XLA each step is a function of its own, so that it fuses within a step but does not compute the weights again
-    for each of the channels that share them."""
-    window = _Window(size, maps)
-
-    def step(function: Callable) -> Callable:
-        return tf.function(function, jit_compile=True) if jit_compile else function
-
-    log_sum, weights, mix = step(window.log_sum), step(window.weights), step(window.mix)
-    logits_gradient, value_gradient = step(window.logits_gradient), step(window.value_gradient)
-    query_key_gradient, prior_gradient = step(window.query_key_gradient), step(window.prior_gradient)
-
-    def in_rows(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior: tf.Tensor) -> list[tf.Tensor]:
-        operands = [_rows(query), _rows(key), _rows(_shared(value, maps))]
-        return operands + [tf.reshape(each, [size**2, maps]) for each in prior]
-
-    def forward(*operands: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Mixed values (C / G, B, H, W, G), and the norms that `weights` takes, (B, H, W, G)."""
-        if not jit_compile:
-            return _unfolded(size, operands[0], operands[1], _shared(operands[2], maps), *operands[3:])
-        query, key, value, *prior = in_rows(*operands)
-        norms = log_sum(query, key, *prior)
-        shape = tf.shape(operands[0])
-        mixed = tf.reshape(mix(weights(query, key, *norms, *prior), value), tf.concat([[-1], shape], 0))
-        return mixed, [tf.reshape(each, shape) for each in norms]
-
-    @tf.custom_gradient
-    def relation(*operands: tf.Tensor):
-        mixed, norms = forward(*operands)
-
-        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            query, key, value, *prior = in_rows(*operands)
-            upstream, out = _rows(_shared(upstream, maps)), _rows(mixed)
-            weight = weights(query, key, *map(_rows, norms), *prior)
-            logits = logits_gradient(weight, value, upstream, out)
-            of_value = tf.reshape(value_gradient(weight, upstream), tf.shape(mixed))
-            gradients = [*query_key_gradient(query, key, logits), _joined(of_value)]
-            gradients += [prior_gradient(logits)] * len(prior)
-            return [tf.reshape(each, tf.shape(operand)) for each, operand in zip(gradients, operands)]
-
-        return _joined(mixed), gradient
-
-    return relation
-
-
-def _shared(value: tf.Tensor, maps: int) -> tf.Tensor:
-    """(B, H, W, C) -> (C / G, B, H, W, G)."""
-    return tf.stack(tf.split(value, value.shape[-1] // maps, -1))
-
-
-def _joined(value: tf.Tensor) -> tf.Tensor:
-    """The inverse of `_shared`."""
-    return tf.concat(tf.unstack(value), -1)
-
-
-def _unfolded(size: int, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior: tf.Tensor):
-    """`_relation`'s forward pass by rows and columns: the mixed values, and the norms that `_Window.weights` takes."""
+def _unfolded(size: int, share: int, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior: tf.Tensor):
+    """`local_relation` in inference, of float32."""
     margin = size // 2
     edges = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
 
@@ -124,26 +86,52 @@ def _unfolded(size: int, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *pr
         return tf.stack([tensor[(*before, slice(index, end))] for index, end in enumerate(ends)])
 
     apart = tf.abs(query - along(along(tf.pad(key, edges, constant_values=_FAR), 2), 2))  # (rows, columns, B, H, W, G)
-    nearest = tf.reduce_min(apart, [0, 1])
+    nearest = tf.stop_gradient(tf.reduce_min(apart, [0, 1]))
+    # Beyond the nearest key's, and as a product: see _Window._distances.
     distances = (apart - nearest) * (apart + nearest)
-    least = tf.zeros_like(nearest)
     if prior:
         distances -= tf.reshape(prior[0], [size, size, 1, 1, 1, -1])
-        least = tf.reduce_min(distances, [0, 1])
-        distances -= least
-    shares = tf.exp(-distances)
-    total = tf.reduce_sum(shares, [0, 1])
-    padded, mixed = tf.pad(value, [[0, 0], *edges]), tf.zeros_like(value)
-    for rows, weights in zip(tf.unstack(along(padded, 2)), tf.unstack(shares)):
-        seen = along(rows, 3)  # (columns, C / G, B, H, W, G)
-        mixed += tf.reduce_sum(seen * tf.expand_dims(weights, 1), 0)
-    return mixed / total, (nearest, tf.math.log(total) - least)
+        distances -= tf.stop_gradient(tf.reduce_min(distances, [0, 1]))
+    weights = tf.exp(-distances)
+    padded = tf.pad(tf.stack(tf.split(value, share, -1)), [[0, 0], *edges])  # (C / G, B, H + size - 1, ..., G)
+    mixed, before = 0.0, []
+    for seen, weight in zip(tf.unstack(along(padded, 2)), tf.unstack(weights)):
+        # Row by row: left alone, the executor would hold all shifted copies of the value at once.
+        with tf.control_dependencies(before):
+            columns = along(seen, 3)  # (columns, C / G, B, H, W, G)
+        mixed += tf.reduce_sum(columns * tf.expand_dims(weight, 1), 0)
+        before = [mixed]
+    mixed /= tf.reduce_sum(weights, [0, 1])  # (C / G, B, H, W, G)
+    return tf.concat(tf.unstack(mixed, share), -1)
 
 
-def _rows(tensor: tf.Tensor) -> tf.Tensor:
-    """(..., W, G) -> (..., W * G): a shift by a pixel is then a contiguous slice."""
-    shape = tf.shape(tensor)
-    return tf.reshape(tensor, tf.concat([shape[:-2], shape[-2:-1] * shape[-1]], 0))
+@functools.lru_cache(maxsize=None)
+def _relation(size: int, maps: int, jit_compile: bool) -> Callable:
+    """The differentiable core for one window size. Each step is a function of its own, so that XLA fuses within a
+    step but does not compute the weights again for each of the channels that share them."""
+    window = _Window(size, maps)
+
+    def step(function: Callable) -> Callable:
+        return tf.function(function, jit_compile=True) if jit_compile else function
+
+    log_sum, weights, mix = step(window.log_sum), step(window.weights), step(window.mix)
+    logits_gradient, value_gradient = step(window.logits_gradient), step(window.value_gradient)
+    query_key_gradient, prior_gradient = step(window.query_key_gradient), step(window.prior_gradient)
+
+    @tf.custom_gradient
+    def relation(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior: tf.Tensor):
+        norms = log_sum(query, key, *prior)
+        out = mix(weights(query, key, *norms, *prior), value)
+
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            weight = weights(query, key, *norms, *prior)
+            logits = logits_gradient(weight, value, upstream, out)
+            gradients = [*query_key_gradient(query, key, logits), value_gradient(weight, upstream)]
+            return gradients + [prior_gradient(logits)] * len(prior)
+
+        return out, gradient
+
+    return relation
 
 
 class _Window:

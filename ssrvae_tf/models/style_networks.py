@@ -144,9 +144,7 @@ class Generator(keras.layers.Layer):
 
     def _strength(self, name: str, style) -> keras.layers.Layer:
         quiet = keras.initializers.Constant(-3.0)
-        layer = keras.layers.Dense(
-            self.noise_channels, "softplus", bias_initializer=quiet, dtype="float32", name=name
-        )
+        layer = keras.layers.Dense(self.noise_channels, "softplus", bias_initializer=quiet, dtype="float32", name=name)
         layer.build((None, style[-1]))
         return layer
 

@@ -8,7 +8,8 @@ from ssrvae_tf.layers import local_relation
 from tests.layers import reference
 
 # Windows of 3 where XLA takes part: its compilation of the 49 shifts of a window of 7 takes many seconds.
-compiled = pytest.mark.parametrize("jit_compile", [False, True], ids=["plain", "jit"])
+FORMS = {"inference": {}, "training": {"training": True}, "jit": {"jit_compile": True}}
+in_each_form = pytest.mark.parametrize("form", FORMS)
 with_prior = pytest.mark.parametrize("prior", [False, True], ids=["no prior", "prior"])
 
 
@@ -32,61 +33,61 @@ def from_patches(query, key, value, size, prior=None):
     return tf.reshape(tf.reduce_sum(tf.nn.softmax(logits, 1) * windows(value), 1), value.shape)
 
 
-def relate(inputs, size, jit_compile):
+def relate(inputs, size, form):
     """local_relation of [query, key, value] or [query, key, value, prior]."""
-    return local_relation(*inputs[:3], size, *inputs[3:] or [None], jit_compile)
+    return local_relation(*inputs[:3], size, *inputs[3:] or [None], **FORMS[form])
 
 
 @with_prior
 @pytest.mark.parametrize(
-    "batch, height, width, maps, channels, size, jit_compile",
+    "batch, height, width, maps, channels, size, forms",
     [
-        (1, 1, 1, 1, 1, 7, False),
-        (1, 2, 9, 1, 3, 5, False),
-        (2, 5, 4, 2, 6, 3, False),
-        (1, 8, 9, 3, 3, 7, False),
-        (3, 4, 3, 2, 4, 1, False),
-        (1, 3, 3, 2, 2, 9, False),
-        (1, 1, 1, 1, 1, 3, True),
-        (2, 5, 4, 2, 6, 3, True),
+        (1, 1, 1, 1, 1, 7, ("inference", "training")),
+        (1, 1, 1, 1, 1, 3, ("jit",)),
+        (1, 2, 9, 1, 3, 5, ("inference", "training")),
+        (2, 5, 4, 2, 6, 3, ("inference", "training", "jit")),
+        (1, 8, 9, 3, 3, 7, ("inference", "training")),
+        (3, 4, 3, 2, 4, 1, ("inference", "training")),
+        (1, 3, 3, 2, 2, 9, ("inference", "training")),
     ],
 )
-def test_local_relation_is_equations_10_and_11(rng, batch, height, width, maps, channels, size, prior, jit_compile):
+def test_local_relation_is_equations_10_and_11(rng, batch, height, width, maps, channels, size, prior, forms):
     inputs = operands(rng, batch, height, width, maps, channels, size, prior)
     wanted = reference.local_relation(*inputs[:3], size, *inputs[3:])
-    got = relate([x.astype("float32") for x in inputs], size, jit_compile)
-    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    for form in forms:
+        got = relate([x.astype("float32") for x in inputs], size, form)
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
 
-@compiled
-def test_channel_c_uses_weight_map_c_mod_g(rng, jit_compile):
+@in_each_form
+def test_channel_c_uses_weight_map_c_mod_g(rng, form):
     query, key, value = operands(rng, 1, 4, 5, 2, 6, 3, False, "float32")
-    before = local_relation(query, key, value, 3, jit_compile=jit_compile).numpy()
+    before = local_relation(query, key, value, 3, **FORMS[form]).numpy()
     query[..., 1] += 1.0
-    changed = np.any(local_relation(query, key, value, 3, jit_compile=jit_compile).numpy() != before, (0, 1, 2))
+    changed = np.any(local_relation(query, key, value, 3, **FORMS[form]).numpy() != before, (0, 1, 2))
     assert changed.tolist() == [False, True] * 3
 
 
-@compiled
+@in_each_form
 @with_prior
-def test_pixels_outside_the_image_have_no_weight(rng, prior, jit_compile):
-    size = 3 if jit_compile else 7
+def test_pixels_outside_the_image_have_no_weight(rng, prior, form):
+    size = 3 if form == "jit" else 7
     inputs = operands(rng, 2, 3, 5, 2, 4, size, prior, "float32")
     inputs[2][:] = 3.0  # a mean of equal values is that value, unless something from outside joins in
-    got = relate(inputs, size, jit_compile)
+    got = relate(inputs, size, form)
     np.testing.assert_allclose(got, 3.0, rtol=1e-5)
 
 
-@compiled
+@in_each_form
 @with_prior
-def test_gradients_are_the_finite_differences(rng, prior, jit_compile):
+def test_gradients_are_the_finite_differences(rng, prior, form):
     size = 3
     inputs = operands(rng, 2, 3, 4, 2, 4, size, prior)
     upstream = rng.normal(size=inputs[2].shape)
     tensors = [tf.constant(x, tf.float32) for x in inputs]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        out = relate(tensors, size, jit_compile)
+        out = relate(tensors, size, form)
         total = tf.reduce_sum(out * tf.cast(upstream, tf.float32))
     gradients = tape.gradient(total, tensors)
     for got, array in zip(gradients, inputs):
@@ -97,16 +98,18 @@ def test_gradients_are_the_finite_differences(rng, prior, jit_compile):
 
 
 @pytest.mark.parametrize(
-    "height, width, size, prior, jit_compile",
+    "height, width, size, prior, form",
     [
-        (11, 6, 7, False, False),
-        (11, 6, 7, True, False),
-        (16, 16, 7, False, False),
-        (11, 6, 3, True, True),
-        pytest.param(16, 16, 7, False, True, marks=pytest.mark.slow),
+        (11, 6, 7, False, "inference"),
+        (11, 6, 7, True, "inference"),
+        (11, 6, 7, False, "training"),
+        (11, 6, 7, True, "training"),
+        (16, 16, 7, False, "training"),
+        (11, 6, 3, True, "jit"),
+        pytest.param(16, 16, 7, False, "jit", marks=pytest.mark.slow),
     ],
 )
-def test_gradients_are_those_of_extract_patches(rng, height, width, size, prior, jit_compile):
+def test_gradients_are_those_of_extract_patches(rng, height, width, size, prior, form):
     inputs = [tf.constant(x) for x in operands(rng, 3, height, width, 4, 12, size, prior, "float32")]
     upstream = rng.normal(size=inputs[2].shape).astype("float32")
     results = []
@@ -114,24 +117,24 @@ def test_gradients_are_those_of_extract_patches(rng, height, width, size, prior,
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             three, extra = inputs[:3], inputs[3:]
-            out = from_patches(*three, size, *extra) if patches else relate(inputs, size, jit_compile)
+            out = from_patches(*three, size, *extra) if patches else relate(inputs, size, form)
             total = tf.reduce_sum(out * upstream)
         results.append([out, *tape.gradient(total, inputs)])
     for got, wanted in zip(*results):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
 
 
-@compiled
+@in_each_form
 @with_prior
 @pytest.mark.parametrize("distance", [20.0, 300.0, 1e4, 1e8])
-def test_keys_that_are_all_far_share_the_weight(rng, distance, prior, jit_compile):
+def test_keys_that_are_all_far_share_the_weight(rng, distance, prior, form):
     # exp(-distance^2) is 0, and squares this large differ by less than their rounding.
     query, key, value = operands(rng, 1, 5, 6, 1, 2, 3, False, "float32")
     query[:], key[:] = 0.0, distance
     tensors = [tf.constant(x) for x in (query, key, value)] + [tf.zeros((3, 3, 1))] * prior
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        out = relate(tensors, 3, jit_compile)
+        out = relate(tensors, 3, form)
         total = tf.reduce_sum(out**2)
     wanted = reference.local_relation(np.zeros(query.shape), np.zeros(key.shape), value.astype("float64"), 3)
     np.testing.assert_allclose(out, wanted, rtol=1e-5, atol=1e-5)
@@ -139,41 +142,41 @@ def test_keys_that_are_all_far_share_the_weight(rng, distance, prior, jit_compil
         assert np.all(np.isfinite(gradient))
 
 
-@compiled
-def test_far_keys_that_differ_take_part_by_their_distance(rng, jit_compile):
+@in_each_form
+def test_far_keys_that_differ_take_part_by_their_distance(rng, form):
     query, key, value = operands(rng, 1, 4, 5, 2, 2, 3, False)
     query += 100.0
     wanted = reference.local_relation(query, key, value, 3)
-    got = local_relation(*[x.astype("f") for x in (query, key, value)], 3, jit_compile=jit_compile)
+    got = local_relation(*[x.astype("f") for x in (query, key, value)], 3, **FORMS[form])
     np.testing.assert_allclose(got, wanted, rtol=2e-3, atol=2e-3)
 
 
-@compiled
-def test_a_large_prior_does_not_overflow(rng, jit_compile):
+@in_each_form
+def test_a_large_prior_does_not_overflow(rng, form):
     query, key, value, prior = operands(rng, 1, 5, 5, 2, 4, 3, True)
     prior *= 200.0
     inputs = [x.astype("float32") for x in (query, key, value)]
-    got = local_relation(*inputs, 3, prior.astype("f"), jit_compile)
+    got = local_relation(*inputs, 3, prior.astype("f"), form)
     np.testing.assert_allclose(got, reference.local_relation(query, key, value, 3, prior), rtol=1e-4, atol=1e-4)
 
 
-@compiled
+@in_each_form
 @pytest.mark.parametrize("dtype, tolerance", [(tf.float16, 4e-3), (tf.bfloat16, 3e-2)])
-def test_half_precision_is_near_float32_and_keeps_its_dtype(rng, dtype, tolerance, jit_compile):
+def test_half_precision_is_near_float32_and_keeps_its_dtype(rng, dtype, tolerance, form):
     inputs = [tf.cast(x, dtype) for x in operands(rng, 2, 5, 7, 2, 6, 3, False)]
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        out = local_relation(*inputs, 3, jit_compile=jit_compile)
+        out = local_relation(*inputs, 3, **FORMS[form])
     wanted = reference.local_relation(*[np.asarray(x, "float64") for x in inputs], 3)
     assert out.dtype == dtype
     np.testing.assert_allclose(np.asarray(out, "float64"), wanted, rtol=tolerance, atol=tolerance)
     assert [x.dtype for x in tape.gradient(out, inputs)] == [dtype] * 3
 
 
-@compiled
-def test_one_trace_serves_every_size(rng, jit_compile):
+@in_each_form
+def test_one_trace_serves_every_size(rng, form):
     any_size = [tf.TensorSpec([None, None, None, channels]) for channels in (2, 2, 4)]
-    traced = tf.function(lambda q, k, v: local_relation(q, k, v, 3, jit_compile=jit_compile), input_signature=any_size)
+    traced = tf.function(lambda q, k, v: local_relation(q, k, v, 3, **FORMS[form]), input_signature=any_size)
     for batch, height, width in ((1, 1, 6), (2, 7, 4)):
         inputs = operands(rng, batch, height, width, 2, 4, 3, False, "float32")
         np.testing.assert_allclose(traced(*inputs), reference.local_relation(*inputs, 3), rtol=1e-4, atol=1e-5)

@@ -169,7 +169,7 @@ def test_a_photo_that_is_too_large_is_not_sent(open_page):
         page.wait_for_selector("#state.bad")
         before = len(server.requests)
         choose(page, encoded(np.zeros((600, 500, 3), np.uint8)))
-        words = "500×600 are 300,000 pixels, at most 262,144 are taken. Cut out the face, or shrink it."
+        words = "500×600 are 300,000 pixels, at most 65,536 are taken. Cut out the face, or shrink it."
         assert message(page, "too large") == f"face.png is too large: {words}"
         assert len(server.requests) == before
 

@@ -1,0 +1,79 @@
+"""Whether the graph of a SavedModel keeps to its own numbers. A graph is a program: it may read and write files."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from ssrvae_tf.errors import UserError
+
+# Python, files, input pipelines, logs, debuggers (they write to URLs), other machines, and the end of the process.
+_OUTSIDE = re.compile(
+    r"PyFunc|File|Reader|RecordInput|LoadAndRemapMatrix|GenerateVocabRemapping|ImmutableConst|FixedUnigram|Proto"
+    r"|Dataset|Iterator|Summary|ImportEvent|StatsAggregator|Print|Debug|^Copy|Save|Restore|Checkpoint"
+    r"|Remote|Rpc|Socket|^_?Host|^_?Send|^_?Recv|Collective|Nccl|TPU|Infeed|Outfeed|WorkerHeartbeat|TRT|^Abort$"
+)
+# What TensorFlow itself writes into each SavedModel, for its variables.
+_SAVER = {"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename"}
+
+
+def check_saved_model(folder: str | os.PathLike) -> None:
+    """Refuse a SavedModel whose graph reaches outside: Python, files, other machines; also operators unknown here.
+
+    Saving and restoring of variables is let through where only the saver can call it.
+
+    Args:
+        folder: that holds saved_model.pb.
+
+    Raises:
+        UserError: if it does, or cannot be read.
+    """
+    path = Path(folder) / "saved_model.pb"
+    try:
+        saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise UserError(f"{path}: not a SavedModel ({error}): export it again") from error
+    found = sorted(set().union(*map(_reaching_out, saved.meta_graphs)))
+    if found:
+        names = ", ".join(found)
+        raise UserError(
+            f"{folder}: its graph can reach files, programs or machines by {names}: not loaded; take a model that "
+            "python -m ssrvae_tf.export wrote"
+        )
+
+
+def _reaching_out(meta_graph) -> set[str]:
+    """Operators of a graph that are not let through."""
+    functions = {each.signature.name: each.node_def for each in meta_graph.graph_def.library.function}
+    savers = {name for name, nodes in functions.items() if any(node.op in _SAVER for node in nodes)}
+    saver = meta_graph.saver_def
+    may_save = {saver.save_tensor_name.split(":")[0], saver.restore_op_name}
+    found = set()
+    for name, nodes in {"": meta_graph.graph_def.node, **functions}.items():
+        for node in nodes:
+            if node.op in functions:
+                called = {node.op}
+            else:
+                called = set()
+                let_through = name in savers and node.op in _SAVER
+                if not let_through and (_OUTSIDE.search(node.op) or not hasattr(tf.raw_ops, node.op)):
+                    found.add(node.op)
+            called |= {function.name for value in node.attr.values() for function in _functions(value)}
+            if called & savers and (name or node.name not in may_save):
+                found |= _ops(functions, called & savers)
+    exposed = set(meta_graph.object_graph_def.concrete_functions)
+    exposed |= {each.gradient_func for each in meta_graph.graph_def.library.gradient}
+    return found | _ops(functions, exposed & savers)
+
+
+def _functions(value) -> list:
+    return [value.func, *value.list.func] if value.HasField("list") or value.HasField("func") else []
+
+
+def _ops(functions: dict, savers: set[str]) -> set[str]:
+    return {node.op for name in savers for node in functions[name] if node.op in _SAVER}

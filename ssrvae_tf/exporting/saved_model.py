@@ -1,0 +1,203 @@
+"""Models as numbered SavedModels for TensorFlow Serving, each whole or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+from tensorflow.core.protobuf import saved_model_pb2
+
+from ssrvae_tf import config as configuration
+from ssrvae_tf import loading
+from ssrvae_tf.config import FitConfig, SRNetworkSettings, StyleVAESettings
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.exporting.photo_bytes import decode, encode
+from ssrvae_tf.exporting.warmup import example_photos, write_warmup
+from ssrvae_tf.models import SRNetwork, StyleVAE
+from ssrvae_tf.models.style_vae import LossWeights
+from ssrvae_tf.versions import numbered
+
+MAX_PIXELS = 65_536  # of a photo as bytes: attention takes time that grows with the square of it, a minute on two cores
+
+_IMAGES = (None, None, None, 3)
+_BYTES = tf.TensorSpec([None], tf.string, name="image_bytes")
+
+
+def export_saved_model(
+    model: keras.Model,
+    base: str | os.PathLike,
+    version: int | None = None,
+    keep: int = 2,
+    max_pixels: int = MAX_PIXELS,
+    files_from: str | os.PathLike | None = None,
+) -> Path:
+    """Write a model as the next version in a folder that TensorFlow Serving watches.
+
+    An SR network gets the signatures `serving_default`, `lr` (B, H, W, 3) float32 in [0, 1] -> `sr` (B, scale H,
+    scale W, 3) in [0, 1], and `upscale_bytes`, `image_bytes` (B,) -> `sr_png_bytes` (B,), strings, each photo of any
+    size. A StyleVAE gets `degrade`, also as `serving_default`, `hr` -> `lr`, and `degrade_bytes`, `image_bytes` ->
+    `lr_png_bytes`; sides are cut to multiples of the scale, and styles drawn at random.
+
+    Beside the graph lie config.yaml and model.weights.h5, or model.keras where the model has no settings of a run, so
+    that `ssrvae_tf.load` gives the model back, and warm-up requests for the server.
+
+    Args:
+        model: an SR network or a StyleVAE.
+        base: the folder of all versions; made if it is missing.
+        version: number of this one; None: the newest there and 1.
+        keep: this many of the newest versions stay, and in any case the one just written.
+        max_pixels: larger photos are refused by the signatures that take bytes.
+        files_from: run folder or shipped name that `model` is from: its settings of the training are kept. None writes
+            the model's own, and otherwise those that a training has unless told.
+
+    Returns:
+        the folder of the version.
+
+    Raises:
+        UserError: if the version is there, a number is too small, or the folder cannot be written.
+    """
+    base = Path(base)
+    for name, value in (("version", version), ("keep", keep), ("max_pixels", max_pixels)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} {value}: at least 1 is wanted")
+    there = [int(each.name) for each in numbered(base)]
+    version = version or max(there, default=0) + 1
+    target = base / str(version)
+    if version in there:
+        raise UserError(f"{target}: that version is there already: choose another number, or leave it out for the next")
+    part = base / f".{version}.{os.getpid()}.part"  # servers look at numbers only
+    try:
+        part.mkdir(parents=True)
+        _write(model, part, base.resolve().name, max_pixels, files_from)
+        os.replace(part, target)
+        _remove_old(base, target, keep)
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        raise UserError(f"{target}: cannot be written ({reason}): choose another folder") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return target
+
+
+def _write(model, folder: Path, name: str, max_pixels: int, files_from) -> None:
+    keeper, signatures = tf.Module(), {}
+    if isinstance(model, StyleVAE):
+        model = model.for_inference()
+        keeper.kept, signatures = _degrader(model, max_pixels)
+    else:
+        model = _bounded(model)
+        keeper.kept, signatures = model.weights, _upscaler(model, max_pixels)
+    # Not the Keras model itself: its layers' own functions, and gradients, would be traced and saved as well.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(keeper, os.fspath(folder), signatures, options)
+    _forget_gradients(folder / "saved_model.pb")
+    _write_source(model, folder, files_from)
+    write_warmup(folder, name, {each: _example(function) for each, function in signatures.items()})
+
+
+def _forget_gradients(path: Path) -> None:
+    """Take the names of gradients that were not saved out of a graph: who loads it would be warned of each of them, and
+    could not train through it. Without the names, TensorFlow derives the gradients."""
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    for graph in (each.graph_def for each in saved.meta_graphs):
+        for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
+            for node in nodes:
+                node.attr.pop("_gradient_op_type", None)
+    path.write_bytes(saved.SerializeToString(deterministic=True))
+
+
+def _upscaler(model, max_pixels: int) -> dict[str, Callable]:
+    @tf.function(input_signature=[tf.TensorSpec(_IMAGES, tf.float32, name="lr")])
+    def serving_default(lr):
+        return {"sr": model(lr, training=False)}
+
+    @tf.function(input_signature=[_BYTES])
+    def upscale_bytes(image_bytes):
+        def one(data):
+            return encode(serving_default(decode(data, max_pixels)[None])["sr"][0])
+
+        return {"sr_png_bytes": _each(one, image_bytes)}
+
+    return {"serving_default": serving_default, "upscale_bytes": upscale_bytes}
+
+
+def _degrader(model: StyleVAE, max_pixels: int) -> tuple[list[tf.Variable], dict[str, Callable]]:
+    """What `degrade` uses, and its signatures."""
+
+    @tf.function(input_signature=[tf.TensorSpec(_IMAGES, tf.float32, name="hr")])
+    def degrade(hr):
+        sides = tf.shape(hr)[1:3] // model.scale * model.scale
+        message = f"both sides must be at least {model.scale} pixels: send a larger photo"
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(sides > 0), [message])]):
+            hr = tf.identity(hr)
+        return {"lr": model.degrade(hr[:, : sides[0], : sides[1]])}
+
+    @tf.function(input_signature=[_BYTES])
+    def degrade_bytes(image_bytes):
+        def one(data):
+            return encode(degrade(decode(data, max_pixels)[None])["lr"][0])
+
+        return {"lr_png_bytes": _each(one, image_bytes)}
+
+    used = [*model.encoder_hr.weights, *model.generator.weights, *model.sampler.weights]
+    return used, {"serving_default": degrade, "degrade": degrade, "degrade_bytes": degrade_bytes}
+
+
+def _each(function: Callable, image_bytes: tf.Tensor) -> tf.Tensor:
+    # One after the other: memory is then that of the largest photo.
+    return tf.map_fn(function, image_bytes, parallel_iterations=1, fn_output_signature=tf.string)
+
+
+def _bounded(model):
+    """The model, with global attention's rows held in chunks: all of a large photo's would exhaust a server."""
+    if not isinstance(model, SRNetwork) or model.get_config()["chunk"]:
+        return model
+    copy = SRNetwork.from_config({**model.get_config(), "chunk": loading.CHUNK})
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _example(function) -> dict:
+    (spec,) = function.input_signature
+    return {spec.name: example_photos() if spec is _BYTES else np.full((1, 32, 32, 3), 0.5, np.float32)}
+
+
+def _write_source(model, folder: Path, files_from) -> None:
+    """What `ssrvae_tf.load` reads."""
+    if files_from is not None:
+        settings = configuration.read(loading.find(files_from) / loading.CONFIG)
+    else:
+        settings = _settings(model)
+    if settings:
+        configuration.write(configuration.portable(settings), folder / loading.CONFIG)
+        loading.save_weights(model, folder / loading.WEIGHTS)
+        return
+    bare = type(model).from_config(model.get_config())  # without the optimizer of a training
+    bare.set_weights(model.get_weights())
+    bare.save(folder / loading.KERAS)
+
+
+def _settings(model) -> FitConfig | None:
+    """Those of a run that would have such a model, if there can be one."""
+    own = {name: value for name, value in model.get_config().items() if name not in ("name", "scale")}
+    if isinstance(model, StyleVAE):
+        lr_size, weights = own.pop("lr_size"), LossWeights(**own.pop("weights"))
+        networks = StyleVAESettings(**own, weights=weights)
+        return FitConfig(stage="style", scale=model.scale, hr_size=lr_size * model.scale, style_vae=networks)
+    if isinstance(model, SRNetwork):
+        return FitConfig(stage="sr", scale=model.scale, sr_network=SRNetworkSettings(**own))
+    return None
+
+
+def _remove_old(base: Path, written: Path, keep: int) -> None:
+    for old in numbered(base)[keep:]:
+        if old != written:
+            # Out of the server's sight first, so that it never sees half a version.
+            hidden = base / f".{old.name}.{os.getpid()}.old"
+            os.replace(old, hidden)
+            shutil.rmtree(hidden)

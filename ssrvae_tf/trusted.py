@@ -1,0 +1,84 @@
+"""Which files of models are read at all. Most formats are programs: whoever loads them runs what they say."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+from tensorflow import keras
+
+from ssrvae_tf.errors import UserError
+
+# More members would be unpacked, and weights as .npz may hold pickles.
+_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+_PACKAGE = "ssrvae_tf>"
+_BUILT_IN = {
+    "keras.layers": {"InputLayer", "Conv2D", "Dense", "Add", "Concatenate", "ReLU"},
+    "keras.initializers": {"Zeros", "Ones", "Constant", "GlorotUniform", "HeNormal", "VarianceScaling"},
+    "keras.optimizers": {"Adam"},
+}
+_WANTED = (
+    "give the folder of a run, a folder that python -m ssrvae_tf.export wrote, or a .keras file of a network of this "
+    "package"
+)
+
+
+def refuse(path: Path) -> None:
+    """Say why a file or folder that is not one of ours is not loaded.
+
+    Raises:
+        UserError: if there is anything at `path`, other than a folder without a model.
+    """
+    if path.is_file():
+        raise UserError(f"{path}: such a file may run code of its own when it is loaded: not loaded; {_WANTED}")
+    for name in ("saved_model.pb", "saved_model.pbtxt"):
+        if (path / name).is_file() or any(path.glob(f"[0-9]*/{name}")):
+            raise UserError(
+                f"{path}: a SavedModel without our settings and weights beside it, whose graph may do anything: not "
+                f"loaded; {_WANTED}"
+            )
+
+
+def check_keras_file(path: Path) -> None:
+    """Let a .keras file through that names this package's classes and plain layers only.
+
+    Raises:
+        UserError: if it names anything else, which Keras would import and call, or is no .keras file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            others = sorted(set(archive.namelist()) - _MEMBERS)
+            config = json.loads(archive.read("config.json"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, RecursionError) as error:
+        raise UserError(f"{path}: not a .keras file ({error}): {_WANTED}") from error
+    if others:
+        raise UserError(f"{path}: it holds {others[0]}, which may run code: not loaded; {_WANTED}")
+    top = config.get("registered_name") if isinstance(config, dict) else None
+    if not isinstance(top, str) or not top.startswith(_PACKAGE):
+        raise UserError(f"{path}: not a network of this package: {_WANTED}")
+    _check(config, path)
+
+
+def _check(value, path: Path) -> None:
+    """Look at all that `value` holds, since Keras deserializes nested parts as well."""
+    if isinstance(value, dict):
+        if "class_name" in value and not _known(value):
+            name = value.get("registered_name") or value["class_name"]
+            raise UserError(
+                f"{path}: it names {str(name)[:60]!r} of {str(value.get('module'))[:60]!r}, which may run code: not "
+                f"loaded; {_WANTED}"
+            )
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            _check(each, path)
+
+
+def _known(value: dict) -> bool:
+    registered, module, name = (value.get(key) for key in ("registered_name", "module", "class_name"))
+    if isinstance(registered, str) and registered.startswith(_PACKAGE):
+        # Keras imports `module` for what is not registered.
+        return keras.saving.get_registered_object(registered) is not None and name == registered[len(_PACKAGE) :]
+    plain = isinstance(module, str) and isinstance(name, str) and registered in (None, name)
+    return plain and name in _BUILT_IN.get(module, ())

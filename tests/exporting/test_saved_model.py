@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tiny_runs import PLAIN, small_style_vae, tiny
+from tiny_saved_models import decoded, encoded, photo
+
+from ssrvae_tf import config, load, loading
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.exporting import saved_model
+from ssrvae_tf.exporting.saved_model import export_saved_model
+from ssrvae_tf.models import EDSR, SRNetwork
+
+ROOT = Path(__file__).parents[2]
+MOST = 40 * 40
+
+
+def shaken(model):
+    rng = np.random.default_rng(0)
+    model.set_weights([value + rng.normal(0, 0.05, value.shape) for value in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def network():
+    return shaken(SRNetwork(filters=8, global_blocks=1, local_blocks=1, kernel_size=3))
+
+
+@pytest.fixture(scope="module")
+def version(network, tmp_path_factory):
+    return export_saved_model(network, tmp_path_factory.mktemp("models") / "ssrvae", max_pixels=MOST)
+
+
+@pytest.fixture(scope="module")
+def served(version):
+    return tf.saved_model.load(str(version))
+
+
+@pytest.fixture(scope="module")
+def style_vae():
+    return small_style_vae()
+
+
+@pytest.fixture(scope="module")
+def style_version(style_vae, tmp_path_factory):
+    return export_saved_model(style_vae, tmp_path_factory.mktemp("style"))
+
+
+def upscaled(served, *data):
+    pngs = served.signatures["upscale_bytes"](image_bytes=tf.constant(list(data), tf.string))["sr_png_bytes"]
+    return [decoded(png) for png in pngs.numpy()]
+
+
+def wanted(network, image):
+    sr = network.predict(image[None] / np.float32(255), verbose=0)[0]
+    return np.rint(sr * 255).astype(np.uint8)
+
+
+def assert_close(image, other, most=1):
+    assert image.shape == other.shape
+    assert np.abs(image.astype(int) - other.astype(int)).max() <= most
+
+
+def test_a_float_batch_of_any_size_gives_what_predict_gives(network, served):
+    for shape in ((2, 12, 20, 3), (1, 33, 7, 3), (0, 8, 8, 3)):
+        lr = np.random.default_rng(1).random(shape, "float32")
+        sr = served.signatures["serving_default"](lr=tf.constant(lr))["sr"].numpy()
+        assert sr.shape == (shape[0], 4 * shape[1], 4 * shape[2], 3)
+        if len(lr):
+            np.testing.assert_allclose(sr, network.predict(lr, verbose=0), atol=1e-6)
+
+
+def test_bytes_of_several_sizes_and_formats_go_through_in_one_batch(network, served):
+    images = [photo(20, 12), photo(8, 30, 1), photo(16, 16, 2), photo(5, 7, 3)]
+    data = [encoded(images[0]), encoded(images[1], "BMP"), encoded(images[2], "JPEG"), encoded(images[3], "GIF")]
+    read = [np.asarray(Image.open(io.BytesIO(each)).convert("RGB")) for each in data]
+    for result, image in zip(upscaled(served, *data), read):
+        assert_close(result, wanted(network, image), 2)
+    assert upscaled(served) == []
+
+
+def file_of(image: Image.Image, kind: str, **settings) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **settings)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "I;16"])
+def test_gray_palette_and_16_bits_become_rgb(network, served, mode):
+    gray = Image.fromarray(photo(20, 12)).convert("L")
+    image = Image.fromarray(np.asarray(gray, np.uint16) * 257) if mode == "I;16" else gray.convert(mode)
+    (result,) = upscaled(served, file_of(image, "PNG"))
+    assert_close(result, wanted(network, np.asarray(gray.convert("RGB"))))
+
+
+def test_gray_and_four_channel_bitmaps_and_cmyk_jpegs_are_read(network, served):
+    image = Image.fromarray(photo(20, 12))
+    gray, four = file_of(image.convert("L"), "BMP"), file_of(image.convert("RGBA"), "BMP")
+    first, second, third = upscaled(served, gray, four, file_of(image.convert("CMYK"), "JPEG", quality=100))
+    assert_close(first, wanted(network, np.asarray(image.convert("L").convert("RGB"))))
+    assert_close(second, wanted(network, np.asarray(image)))
+    assert third.shape == second.shape
+
+
+def test_what_is_transparent_becomes_white(network, served):
+    colours = np.dstack([photo(20, 12), np.full((12, 20), 255, np.uint8)])
+    colours[:, :10, 3] = 0
+    (result,) = upscaled(served, file_of(Image.fromarray(colours), "PNG"))
+    flat = colours[..., :3].copy()
+    flat[:, :10] = 255
+    assert_close(result, wanted(network, flat))
+
+
+def test_the_first_picture_of_an_animation_is_taken(network, served):
+    first, second = (Image.fromarray(photo(20, 12, seed)) for seed in (0, 1))
+    data = file_of(first, "GIF", save_all=True, append_images=[second])
+    (result,) = upscaled(served, data)
+    assert_close(result, wanted(network, np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))), 2)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF"])
+def test_too_many_pixels_are_refused_in_a_sentence(served, kind):
+    sentence = f"photo of 100x50 pixels, at most {MOST} pixels are taken: send a smaller one or tiles"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=sentence):
+        upscaled(served, encoded(photo(100, 50), kind))
+
+
+def test_the_size_is_read_before_the_pixels(served):
+    """A header that promises more than memory holds, and nothing behind it."""
+    png = bytearray(encoded(photo(20, 12)))
+    png[16:24] = (60_000).to_bytes(4, "big") * 2
+    jpeg = encoded(photo(20, 12), "JPEG")
+    at = jpeg.index(b"\xff\xc0") + 5
+    jpeg = jpeg[:at] + (60_000).to_bytes(2, "big") * 2 + jpeg[at + 4 :]
+    for data in (bytes(png), jpeg):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="photo of 60000x60000 pixels"):
+            upscaled(served, data)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x89PN", b"RIFF0000WEBPVP8 "])
+def test_other_bytes_are_refused_in_a_sentence(served, data):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not a JPEG, PNG, GIF or BMP: send one of these"):
+        upscaled(served, data)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF"])
+@pytest.mark.parametrize("length", [9, 20, 100])
+def test_truncated_photos_are_refused(served, kind, length):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        upscaled(served, encoded(photo(20, 12), kind)[:length])
+
+
+def test_a_version_is_loaded_as_the_model_that_it_is_from(network, version):
+    assert {path.name for path in version.iterdir()} >= {
+        "saved_model.pb",
+        "variables",
+        *(loading.CONFIG, loading.WEIGHTS),
+    }
+    lr = np.random.default_rng(1).random((1, 9, 11, 3), "float32")
+    for folder in (version, version.parent):
+        loaded = load(folder)
+        assert {**loaded.get_config(), "chunk": None} == network.get_config()
+        np.testing.assert_allclose(loaded.predict(lr, verbose=0), network.predict(lr, verbose=0), atol=1e-6)
+
+
+def test_a_version_is_readable_by_the_servers_user(version, tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert version.stat().st_mode == (tmp_path / "folder").stat().st_mode
+
+
+def test_the_graph_can_be_trained_through(served):
+    lr = tf.random.stateless_uniform((1, 8, 8, 3), [0, 1])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(served.signatures["serving_default"](lr=lr)["sr"])
+    gradients = tape.gradient(loss, list(served.signatures["serving_default"].variables))
+    assert gradients and all(each is not None for each in gradients)
+    assert all(tf.reduce_max(tf.abs(each)) > 0 for each in gradients)
+
+
+def test_settings_of_the_run_are_kept_without_its_folders(tmp_path):
+    settings = tiny("sr", "/photos", tmp_path / "run", sr_network=PLAIN, learning_rate=0.007)
+    (tmp_path / "run").mkdir()
+    config.write(settings, tmp_path / "run" / loading.CONFIG)
+    loading.save_weights(loading.build(settings), tmp_path / "run" / loading.WEIGHTS)
+    version = export_saved_model(load(tmp_path / "run"), tmp_path / "models", files_from=tmp_path / "run")
+    kept = config.read(version / loading.CONFIG)
+    assert (kept.learning_rate, kept.hr, kept.lr, kept.out) == (0.007, None, None, None)
+
+
+def test_a_network_without_settings_is_kept_as_a_keras_file(tmp_path):
+    network = shaken(EDSR(filters=8, blocks=1))
+    version = export_saved_model(network, tmp_path)
+    lr = np.random.default_rng(1).random((1, 9, 11, 3), "float32")
+    for place in (version, version / "model.keras", tmp_path):
+        loaded = load(place)
+        assert isinstance(loaded, EDSR)
+        np.testing.assert_allclose(loaded.predict(lr, verbose=0), network.predict(lr, verbose=0), atol=1e-6)
+
+
+def test_versions_follow_each_other_and_the_newest_stay(tmp_path):
+    network = SRNetwork(**PLAIN)
+    (tmp_path / "notes").mkdir()
+    assert [export_saved_model(network, tmp_path).name for _ in range(3)] == ["1", "2", "3"]
+    assert {path.name for path in tmp_path.iterdir()} == {"notes", "2", "3"}
+    assert export_saved_model(network, tmp_path, version=7, keep=1).name == "7"
+    assert {path.name for path in tmp_path.iterdir()} == {"notes", "7"}
+    assert export_saved_model(network, tmp_path, version=5, keep=1).name == "5", "the one written stays"
+    assert {path.name for path in tmp_path.iterdir()} == {"notes", "5", "7"}
+    with pytest.raises(UserError, match="7: that version is there already"):
+        export_saved_model(network, tmp_path, version=7)
+
+
+def test_nothing_stays_of_an_export_that_fails(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(saved_model, "_write_source", full)
+    with pytest.raises(UserError, match=r"models/1: cannot be written \(No space left on device\)"):
+        export_saved_model(SRNetwork(**PLAIN), tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize("settings", [{"keep": 0}, {"version": 0}, {"max_pixels": -1}])
+def test_numbers_below_1_are_told(tmp_path, settings):
+    with pytest.raises(UserError, match="at least 1"):
+        export_saved_model(None, tmp_path, **settings)
+
+
+def test_a_file_in_the_folders_place_is_told(tmp_path):
+    (tmp_path / "models").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        export_saved_model(SRNetwork(**PLAIN), tmp_path / "models")
+
+
+def test_a_style_vae_degrades_in_another_style_each_time(style_version):
+    signatures = tf.saved_model.load(str(style_version)).signatures
+    hr = np.random.default_rng(1).random((2, 35, 41, 3), "float32")
+    for name in ("serving_default", "degrade"):
+        first, second = (signatures[name](hr=tf.constant(hr))["lr"].numpy() for _ in range(2))
+        assert first.shape == (2, 8, 10, 3) and first.min() >= 0 and first.max() <= 1
+        assert np.abs(first - second).max() > 1e-3
+    data = [encoded(photo(33, 20)), encoded(photo(16, 18), "JPEG")]
+    results = signatures["degrade_bytes"](image_bytes=tf.constant(data))["lr_png_bytes"].numpy()
+    assert [decoded(each).shape for each in results] == [(5, 8, 3), (4, 4, 3)]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at least 4 pixels"):
+        signatures["degrade"](hr=tf.zeros((1, 3, 8, 3)))
+
+
+def test_a_style_vae_is_loaded_back(style_vae, style_version):
+    hr = np.random.default_rng(1).random((1, 32, 32, 3), "float32")
+    one, other = (model.degrade(hr, seed=3).numpy() for model in (load(style_version), style_vae))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_all_places_say_the_same_number_of_pixels():
+    height, width = map(
+        int, re.search(r"MOST_PIXELS = (\d+) \* (\d+)", (ROOT / "serving/demo/app.js").read_text()).groups()
+    )
+    assert height * width == saved_model.MAX_PIXELS
+    for document in ("serving/README.md", "docs/deployment.md"):
+        assert f"{saved_model.MAX_PIXELS:,} pixels" in (ROOT / document).read_text()
+
+
+@pytest.mark.slow
+def test_the_default_network_is_compact(tmp_path):
+    version = export_saved_model(SRNetwork(), tmp_path)
+    assert sum(path.stat().st_size for path in version.rglob("*") if path.is_file()) < 15e6

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from tiny_runs import PLAIN, run, small_style_vae, tiny
+
+from ssrvae_tf import config, export, loading
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.exporting.saved_model import export_saved_model
+from ssrvae_tf.models import EDSR
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Of a run."""
+    settings = tiny("sr", tmp_path / "photos", tmp_path / "run", sr_network=PLAIN, learning_rate=0.007)
+    (tmp_path / "run").mkdir()
+    config.write(settings, tmp_path / "run" / loading.CONFIG)
+    loading.save_weights(loading.build(settings), tmp_path / "run" / loading.WEIGHTS)
+    return tmp_path / "run"
+
+
+def test_a_run_becomes_a_version_and_a_line_says_so(folder, tmp_path, capsys):
+    base = tmp_path / "models"
+    export.main([str(folder), "--savedmodel", str(base)])
+    assert re.fullmatch(rf"{base}/1: \d+\.\d MB in \d+ s\n", capsys.readouterr().out)
+    assert config.read(base / "1" / loading.CONFIG).learning_rate == 0.007
+    export.main([str(base), "--savedmodel", str(base), "--version", "5", "--keep", "1"])
+    assert [path.name for path in base.iterdir()] == ["5"]
+
+
+def test_a_keras_file_and_a_style_vae_are_exported(tmp_path):
+    EDSR(filters=8, blocks=1).save(tmp_path / "edsr.keras")
+    version = export.export(str(tmp_path / "edsr.keras"), str(tmp_path / "edsr"))
+    assert (version / "model.keras").is_file()
+    style = export_saved_model(small_style_vae(), tmp_path / "style")
+    again = export.export(str(style), str(tmp_path / "style"))
+    assert again.name == "2"
+
+
+def test_no_such_model_is_told(tmp_path):
+    with pytest.raises(UserError, match="nowhere: no such model"):
+        export.main(["nowhere", "--savedmodel", str(tmp_path / "models")])
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.slow
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
+    result = run([sys.executable, "-m", "ssrvae_tf.export", "nowhere", "--savedmodel", str(tmp_path / "models")])
+    assert result.returncode == 2 and result.stdout == ""
+    assert re.fullmatch(r"error: nowhere: no such model: .*\n", result.stderr)
