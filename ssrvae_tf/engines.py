@@ -104,12 +104,12 @@ class TFLiteEngine:
     """
 
     def __init__(self, path: str | os.PathLike):
-        import tensorflow as tf
+        from ssrvae_tf.tflite_runtime import interpreter
 
         if not Path(path).is_file():
             raise UserError(f"{path}: no such file")
         try:
-            self._interpreter = tf.lite.Interpreter(os.fspath(path), num_threads=os.cpu_count())
+            self._interpreter = interpreter(path)
             (takes,), (gives,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except ValueError as error:
             raise UserError(f"{path}: not a TFLite network of one input and one output ({error})") from error

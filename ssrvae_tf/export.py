@@ -1,46 +1,75 @@
-"""Write a model for other programs: python -m ssrvae_tf.export MODEL --savedmodel DIR"""
+"""Write a model for other programs: python -m ssrvae_tf.export MODEL --savedmodel DIR | --tflite FILE"""
 
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
-from ssrvae_tf.errors import exit_cleanly
+from ssrvae_tf.errors import UserError, exit_cleanly
 
 
 def export(
     model: str,
-    savedmodel: str,
+    savedmodel: str | None = None,
     version: int | None = None,
     keep: int = 2,
     max_pixels: int | None = None,
-) -> Path:
-    """Write a model as a SavedModel and print what was written.
+    tflite: str | None = None,
+    quantize: str = "none",
+    fixed_size: tuple[int, int] | None = None,
+) -> list[Path]:
+    """Write a model in one format or several, and print what was written.
 
     Args:
         model: as for `ssrvae_tf.load`.
         savedmodel: folder of the versions; `version`, `keep`, `max_pixels`: see
             `ssrvae_tf.exporting.saved_model.export_saved_model`.
+        tflite: file; `quantize`, `fixed_size`: see `ssrvae_tf.exporting.tflite.export_tflite`.
 
     Returns:
-        the version's folder.
+        the version's folder and the files.
 
     Raises:
-        UserError: if there is no such model, or the version cannot be written.
+        UserError: if nothing is asked for, there is no such model, or something cannot be written.
     """
+    if not (savedmodel or tflite):
+        raise UserError("nothing to write: give --savedmodel DIR or --tflite FILE")
     from ssrvae_tf import loading
-    from ssrvae_tf.exporting.saved_model import MAX_PIXELS, export_saved_model
 
     network = loading.load(model)
-    run = None if loading.keras_file(model) else model
-    start = time.monotonic()
-    path = export_saved_model(network, savedmodel, version, keep, max_pixels or MAX_PIXELS, run)
-    size = sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
-    print(f"{path}: {size / 1e6:.1f} MB in {time.monotonic() - start:.0f} s")
-    return path
+    written = []
+
+    def write(function, *arguments, **settings):
+        start = time.monotonic()
+        path = Path(function(network, *arguments, **settings))
+        print(f"{path}: {_size(path) / 1e6:.1f} MB in {time.monotonic() - start:.0f} s", flush=True)
+        written.append(path)
+
+    if savedmodel:
+        from ssrvae_tf.exporting.saved_model import MAX_PIXELS, export_saved_model
+
+        run = None if loading.keras_file(model) else model
+        write(export_saved_model, savedmodel, version, keep, max_pixels or MAX_PIXELS, run)
+    if tflite:
+        from ssrvae_tf.exporting.tflite import export_tflite
+
+        write(export_tflite, tflite, quantize=quantize, fixed_size=fixed_size)
+    return written
+
+
+def _size(path: Path) -> int:
+    return sum(each.stat().st_size for each in [path, *path.rglob("*")] if each.is_file())
+
+
+def _sides(text: str) -> tuple[int, int]:
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: HEIGHTxWIDTH in pixels is wanted, such as 64x64")
+    height, width = text.split("x")
+    return int(height), int(width)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,15 +83,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model", metavar="MODEL", help="shipped weights, folder of a run or an exported version, or .keras file"
     )
-    add(
-        "--savedmodel",
-        "DIR",
-        "for TensorFlow Serving: the next version in this folder, DIR/1, DIR/2, ...",
-        required=True,
-    )
+    add("--savedmodel", "DIR", "for TensorFlow Serving: the next version in this folder, DIR/1, DIR/2, ...")
     add("--version", "N", "of the SavedModel (default: the newest there and 1)", type=PositiveInt)
     add("--keep", "K", "versions that stay, the newest ones (default: 2)", type=PositiveInt, default=2)
     add("--max-pixels", "N", "photos of more are refused when sent as bytes (default: 65536)", type=PositiveInt)
+    add("--tflite", "FILE", "for phones: a TFLite file")
+    parser.add_argument(
+        "--quantize",
+        choices=["none", "float16", "dynamic"],
+        default="none",
+        help="of the TFLite file (default: none)",
+    )
+    add("--fixed-size", "HxW", "only input size of the TFLite file (default: any)", type=_sides)
     return parser
 
 

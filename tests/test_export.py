@@ -33,10 +33,10 @@ def test_a_run_becomes_a_version_and_a_line_says_so(folder, tmp_path, capsys):
 
 def test_a_keras_file_and_a_style_vae_are_exported(tmp_path):
     EDSR(filters=8, blocks=1).save(tmp_path / "edsr.keras")
-    version = export.export(str(tmp_path / "edsr.keras"), str(tmp_path / "edsr"))
+    (version,) = export.export(str(tmp_path / "edsr.keras"), str(tmp_path / "edsr"))
     assert (version / "model.keras").is_file()
     style = export_saved_model(small_style_vae(), tmp_path / "style")
-    again = export.export(str(style), str(tmp_path / "style"))
+    (again,) = export.export(str(style), str(tmp_path / "style"))
     assert again.name == "2"
 
 
