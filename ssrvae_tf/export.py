@@ -1,4 +1,4 @@
-"""Write a model for other programs: python -m ssrvae_tf.export MODEL --savedmodel DIR | --tflite FILE"""
+"""Write a model for other programs: python -m ssrvae_tf.export MODEL --savedmodel DIR | --tflite FILE | --onnx FILE"""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def export(
     tflite: str | None = None,
     quantize: str = "none",
     fixed_size: tuple[int, int] | None = None,
+    onnx: str | None = None,
 ) -> list[Path]:
     """Write a model in one format or several, and print what was written.
 
@@ -29,6 +30,7 @@ def export(
         savedmodel: folder of the versions; `version`, `keep`, `max_pixels`: see
             `ssrvae_tf.exporting.saved_model.export_saved_model`.
         tflite: file; `quantize`, `fixed_size`: see `ssrvae_tf.exporting.tflite.export_tflite`.
+        onnx: file.
 
     Returns:
         the version's folder and the files.
@@ -36,8 +38,8 @@ def export(
     Raises:
         UserError: if nothing is asked for, there is no such model, or something cannot be written.
     """
-    if not (savedmodel or tflite):
-        raise UserError("nothing to write: give --savedmodel DIR or --tflite FILE")
+    if not (savedmodel or tflite or onnx):
+        raise UserError("nothing to write: give --savedmodel DIR, --tflite FILE or --onnx FILE")
     from ssrvae_tf import loading
 
     network = loading.load(model)
@@ -58,6 +60,10 @@ def export(
         from ssrvae_tf.exporting.tflite import export_tflite
 
         write(export_tflite, tflite, quantize=quantize, fixed_size=fixed_size)
+    if onnx:
+        from ssrvae_tf.exporting.onnx import export_onnx
+
+        write(export_onnx, onnx)
     return written
 
 
@@ -95,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         help="of the TFLite file (default: none)",
     )
     add("--fixed-size", "HxW", "only input size of the TFLite file (default: any)", type=_sides)
+    add("--onnx", "FILE", "for other runtimes: an ONNX file")
     return parser
 
 

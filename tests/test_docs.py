@@ -1,6 +1,6 @@
 """What README.md, docs/ and serving/ tell a reader to type is typed here, in a folder like the reader's.
 
-Training commands get options appended that make them tiny, and a TFLite file is made of a tiny network. Left out are:
+Training commands get options appended that make them tiny. Left out are:
 `make` and `source` (the tests would start themselves; targets and paths are checked), `pip`, `jupyter` and
 `tensorboard` (they fetch or never end; the names are checked), `pack` (it writes into the package), and training and
 Beam's `--runner` on several machines (they are not there; the options are parsed).
@@ -110,9 +110,6 @@ def test_commands_of_the_package_run_and_leave_what_they_name(name, folder):
             pytest.importorskip("apache_beam")
         arguments = shlex.split(rest)
         given = dict(zip(arguments, arguments[1:]))
-        if module == "ssrvae_tf.export" and "--tflite" in given:  # converting attention takes minutes
-            EDSR(4, 8, 1).save("small.keras")
-            arguments[0] = "small.keras"
         if module == "ssrvae_tf.fit" and arguments != ["--help"]:
             arguments += TINY.split() + ["--epochs", "2" if "--epochs" in given else "1"]
         run_module(module, arguments)

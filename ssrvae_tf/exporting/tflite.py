@@ -50,9 +50,11 @@ def export_tflite(
     if not path.parent.is_dir():
         raise UserError(f"--tflite {path}: there is no folder {path.parent}: make it first")
     spec = tf.TensorSpec([1, *(fixed_size or (None, None)), 3], tf.float32, name="lr")
-    whole = _without_chunks(model)
+    whole = without_chunks(model)
     function = tf.function(lambda lr: {"sr": whole(lr, training=False)}, input_signature=[spec])
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], whole)
+    kept = tf.Module()  # the converter saves what it is given: of a Keras model the training pass too, for minutes
+    kept.variables_of_model = whole.variables
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], kept)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -72,8 +74,9 @@ def export_tflite(
     return path
 
 
-def _without_chunks(model: keras.Model) -> keras.Model:
-    """The model with attention in one piece: TFLite has no lists of tensors whose size is known only at run time."""
+def without_chunks(model: keras.Model) -> keras.Model:
+    """The model with attention in one piece: TFLite has no lists of tensors whose size is known only at run time, and
+    ONNX' are of no use below a chunk."""
     settings = model.get_config()
     if "chunk" not in settings:
         return model

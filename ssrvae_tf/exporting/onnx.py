@@ -1,0 +1,64 @@
+"""SR networks as ONNX files, by tf2onnx."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.exporting.tflite import without_chunks
+
+_OPSET = 17
+_MOST = 1e-4
+_SIZES = ((32, 32), (17, 30))  # of what is compared
+
+
+def export_onnx(model: keras.Model, path: str | os.PathLike) -> Path:
+    """Write a network as ONNX, beside `path` and renamed, once onnxruntime agrees with Keras to 1e-4.
+
+    `lr` float32 (B, H, W, 3) in [0, 1] -> `sr` (B, scale H, scale W, 3), any B, H and W.
+
+    Raises:
+        UserError: if tf2onnx or onnxruntime is not installed, the model is a StyleVAE, the file cannot be written, or
+            the two disagree.
+    """
+    path = Path(path)
+    if hasattr(model, "degrade"):
+        raise UserError(f"--onnx {path}: a StyleVAE draws random numbers, which ONNX cannot: take --savedmodel")
+    if not path.parent.is_dir():
+        raise UserError(f"--onnx {path}: there is no folder {path.parent}: make it first")
+    try:
+        import onnxruntime
+        import tf2onnx
+    except ImportError as error:
+        raise UserError(f'--onnx: {error.name} is not installed: pip install "ssrvae_tf[onnx]"') from error
+    whole = without_chunks(model)
+    spec = [tf.TensorSpec([None, None, None, 3], tf.float32, name="lr")]
+    function = tf.function(lambda lr: {"sr": whole(lr, training=False)}, input_signature=spec)
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part.onnx")
+    try:
+        tf2onnx.convert.from_function(function, spec, opset=_OPSET, output_path=os.fspath(part))
+        session = onnxruntime.InferenceSession(os.fspath(part), providers=["CPUExecutionProvider"])
+        apart = max(_apart(model, session, size) for size in _SIZES)
+        if apart > _MOST:
+            raise UserError(f"--onnx {path}: onnxruntime differs from Keras by {apart:.1e}: not written")
+        print(f"largest difference to Keras {apart:.1e}")
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"--onnx {path}: cannot be written ({error.strerror}): choose another place") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _apart(model, session, size) -> float:
+    lr = np.random.default_rng(0).random((2, *size, 3), np.float32)
+    (name,) = (each.name for each in session.get_inputs())
+    (sr,) = session.run(None, {name: lr})
+    return float(np.abs(sr - model.predict(lr, verbose=0)).max())

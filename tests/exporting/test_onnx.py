@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tiny_runs import small_style_vae
+
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.exporting.onnx import export_onnx
+from ssrvae_tf.models import SRNetwork
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
+
+
+def test_any_size_gives_what_keras_gives(tmp_path, capsys):
+    model = SRNetwork(2, 8, 1, 1, chunk=64, kernel_size=3)
+    rng = np.random.default_rng(0)
+    model.set_weights([value + rng.normal(0, 0.05, value.shape) for value in model.get_weights()])
+    path = export_onnx(model, tmp_path / "a.onnx")
+    assert "largest difference to Keras" in capsys.readouterr().out
+    assert [each.name for each in tmp_path.iterdir()] == ["a.onnx"]
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_inputs()] == ["lr"]
+    assert [each.name for each in session.get_outputs()] == ["sr"]
+    for size in ((3, 5), (20, 31)):
+        lr = rng.random((2, *size, 3), np.float32)
+        np.testing.assert_allclose(session.run(["sr"], {"lr": lr})[0], model.predict(lr, verbose=0), atol=1e-4)
+
+
+def test_a_style_vae_and_a_missing_folder_are_refused(tmp_path):
+    with pytest.raises(UserError, match="StyleVAE"):
+        export_onnx(small_style_vae(), tmp_path / "a.onnx")
+    with pytest.raises(UserError, match="no folder"):
+        export_onnx(SRNetwork(2, 8, 0, 0), tmp_path / "gone" / "a.onnx")
