@@ -5,7 +5,7 @@
 - Tiles of several sizes on one photo: time for a pixel, and how near they come to the photo as a whole.
 - The tiled path against plain `model.predict` on the whole photo, at 256x256, and at 512x384 with --large: there
   attention alone takes a quarter of an hour.
-- Engines on one tile: Keras' graph and XLA, with the seconds until the first result.
+- Engines on one tile: Keras' graph, XLA and TFLite as float16, with the seconds until the first result.
 - Peak memory from file to file, in processes of their own, against the result's own size.
 
 Rivals take turns, and medians are compared, so that the ratios hold on a busy machine; the times do not.
@@ -17,7 +17,9 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
@@ -27,7 +29,8 @@ from PIL import Image
 
 from benchmarks.training import median_seconds, table
 from ssrvae_tf import load
-from ssrvae_tf.engines import KerasEngine
+from ssrvae_tf.engines import KerasEngine, TFLiteEngine
+from ssrvae_tf.exporting.tflite import export_tflite
 from ssrvae_tf.metrics import psnr
 from ssrvae_tf.photos import sample_photos
 from ssrvae_tf.upscaling import upscale
@@ -83,18 +86,26 @@ def measure_whole(network, model, large: bool) -> list[tuple]:
 
 
 def measure_engines(model, side: int = 48) -> list[tuple]:
-    tile = tf.constant(photo(side, side)[None])
-    signature = [tf.TensorSpec([1, side, side, 3], tf.float32)]
-    engines = {
-        "Keras graph": tf.function(lambda lr: model(lr, training=False), input_signature=signature),
-        "XLA": tf.function(lambda lr: model(lr, training=False), input_signature=signature, jit_compile=True),
-    }
-    first = {}
-    for name, run in engines.items():
+    picture = photo(side, side)[None]
+    signature = [tf.TensorSpec(picture.shape, tf.float32)]
+
+    def compiled(**how):
+        run = tf.function(lambda lr: model(lr, training=False), input_signature=signature, **how)
+        return lambda: run(tf.constant(picture)).numpy()
+
+    def tflite():
+        with tempfile.TemporaryDirectory() as folder:
+            engine = TFLiteEngine(export_tflite(model, Path(folder, "a.tflite"), "float16"))
+        return lambda: engine(picture)
+
+    makers = {"Keras graph": compiled, "XLA": lambda: compiled(jit_compile=True), "TFLite float16": tflite}
+    engines, first = {}, {}
+    for name, make in makers.items():
         start = time.perf_counter()
-        run(tile)
+        engines[name] = make()
+        engines[name]()
         first[name] = time.perf_counter() - start
-    seconds = median_seconds({name: lambda run=run: run(tile).numpy() for name, run in engines.items()}, 11)
+    seconds = median_seconds(engines, 11)
     base = seconds["Keras graph"]
     return [
         (f"a tile of {side}, {name}", f"{1e3 * taken:.0f} ms, first {first[name]:.1f} s", taken / base, "", "", None)
