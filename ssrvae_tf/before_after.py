@@ -15,7 +15,7 @@ from scipy import ndimage
 from ssrvae_tf import photo_files
 from ssrvae_tf.photo_files import Photo
 from ssrvae_tf.sheets import sheet
-from ssrvae_tf.writing import write_picture
+from ssrvae_tf.writing import replacing, write_picture
 
 _WHOLE = 1024  # longest side of a whole photo as it is shown
 _DETAIL = 512  # side of the piece that is shown pixel by pixel
@@ -75,12 +75,8 @@ class Page:
         while free.exists():
             free, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
         more = f"<p>{self._left_out} more photos are not on this page.</p>" if self._left_out else ""
-        part = photo_files.part_of(free)
-        try:
+        with replacing(free) as part:
             part.write_text(_PAGE.substitute(figures="\n".join(self._figures), more=more), encoding="utf-8")
-            part.replace(free)
-        finally:
-            part.unlink(missing_ok=True)
         return free
 
 

@@ -5,15 +5,15 @@ Writes OUT/HR/NAME.png and OUT/LR/X4/NAME.png, as BasicSR, EDSR-PyTorch and KAIR
 
 from __future__ import annotations
 
-import argparse
 import os
 import zlib
 from pathlib import Path
 
 import numpy as np
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from ssrvae_tf import photo_files, photo_jobs
+from ssrvae_tf.command_line import Parser
 from ssrvae_tf.data.photos import find_photos, read_photo
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.photo_files import MAX_MEGAPIXELS, Photo
@@ -133,7 +133,7 @@ def read_sharp(path: Path, scale: int, max_megapixels: float = MAX_MEGAPIXELS) -
         UserError: if it cannot be read, or nothing of it would be left.
     """
     photo = photo_files.read(path, max_megapixels)
-    pixels = photo_files.shrunk(photo, max(photo.pixels.shape[:2]))  # 8 bits, RGB
+    pixels = photo_files.colour(photo)
     height, width = pixels.shape[:2]
     if min(height, width) < scale:
         raise UserError(f"{path}: {width}x{height}, at least {scale}x{scale} is wanted: remove it")
@@ -167,35 +167,21 @@ def _any_style(styles: list, degrader, rng, read) -> np.ndarray:
     raise UserError("--from: none of the photos there can be read: give a folder of real small photos")
 
 
+def add_options(parser: Parser) -> None:
+    """What degrading can be told, here or on many machines."""
+    parser.add("--variants", "N", "different degradations of each photo (default: 1)", type=PositiveInt, default=1)
+    parser.add("--seed", "N", "of styles and noise (default: 0)", type=NonNegativeInt, default=0)
+
+
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(
-        "python -m ssrvae_tf.degrade",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-    def add(option, metavar, text, **more):
-        parser.add_argument(option, metavar=metavar, help=text, **more)
-
-    add("--hr", "DIR", "sharp photos", required=True)
-    add("--out", "DIR", "gets HR/ and LR/X4/", required=True)
-    add("--style", "RUN|NAME", "a StyleVAE (default: faces-style)", default="faces-style")
-    add("--from", "DIR", "real small photos to take styles from (default: the StyleVAE draws them)", dest="real")
-    add("--variants", "N", "different degradations of each photo (default: 1)", type=PositiveInt, default=1)
-    add("--seed", "N", "of styles and noise (default: 0)", type=NonNegativeInt, default=0)
-    parser.add_argument(
-        "--overwrite", action="store_true", help="make pairs anew that are there; else they are skipped"
-    )
-    parser.add_argument("--recursive", action="store_true", help="take what lies in folders of DIR, too")
-    add("--jobs", "N", "threads that read, and as many that write (default: 2)", type=PositiveInt, default=2)
-    add(
-        "--max-megapixels",
-        "N",
-        f"refuse larger photos (default: {MAX_MEGAPIXELS:g})",
-        type=PositiveFloat,
-        default=MAX_MEGAPIXELS,
-    )
+    parser = Parser("ssrvae_tf.degrade", __doc__)
+    parser.add("--hr", "DIR", "sharp photos", required=True)
+    parser.add("--out", "DIR", "gets HR/ and LR/X4/", required=True)
+    parser.add("--style", "RUN|NAME", "a StyleVAE (default: faces-style)", default="faces-style")
+    text = "real small photos to take styles from (default: the StyleVAE draws them)"
+    parser.add("--from", "DIR", text, dest="real")
+    add_options(parser)
+    photo_jobs.add_local_options(parser)
     options = vars(parser.parse_args(arguments))
     outcome = degrade_files(**options)
     outcome.report(options["out"])

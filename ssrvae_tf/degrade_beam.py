@@ -8,13 +8,11 @@ OUTPUT/LR/X4/NAME.png. Options that are not listed are Beam's: --runner, --direc
 
 from __future__ import annotations
 
-import argparse
-
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
-
+from ssrvae_tf import photo_jobs
 from ssrvae_tf.beam import check_installed
 from ssrvae_tf.beam.options import OneGlob
-from ssrvae_tf.degrade import load_degrader
+from ssrvae_tf.command_line import Parser
+from ssrvae_tf.degrade import add_options, load_degrader
 from ssrvae_tf.errors import exit_cleanly
 from ssrvae_tf.photo_files import MAX_MEGAPIXELS
 
@@ -64,30 +62,14 @@ def degrade_beam(
 
 def parse(arguments=None) -> tuple[dict, list[str]]:
     """Arguments of `degrade_beam`, and Beam's options."""
-    parser = argparse.ArgumentParser(
-        "python -m ssrvae_tf.degrade_beam",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-    def add(option, metavar, text, **more):
-        parser.add_argument(option, metavar=metavar, help=text, **more)
-
-    add("--hr", "GLOB", "sharp photos, such as 'gs://BUCKET/**.jpg', in quotes", required=True, action=OneGlob)
-    add("--output", "FOLDER", "gets HR/ and LR/X4/", required=True)
-    add("--style", "RUN|NAME", "a StyleVAE, on all machines (default: faces-style)", default="faces-style")
-    add("--from", "GLOB", "real small photos to take styles from (default: none)", action=OneGlob, dest="real")
-    add("--variants", "N", "different degradations of each photo (default: 1)", type=PositiveInt, default=1)
-    add("--seed", "N", "of styles and noise (default: 0)", type=NonNegativeInt, default=0)
-    parser.add_argument("--overwrite", action="store_true", help="make pairs anew that are there; else skip them")
-    add(
-        "--max-megapixels",
-        "N",
-        f"refuse larger photos (default: {MAX_MEGAPIXELS:g})",
-        type=PositiveFloat,
-        default=MAX_MEGAPIXELS,
-    )
+    parser = Parser("ssrvae_tf.degrade_beam", __doc__)
+    parser.add("--hr", "GLOB", "sharp photos, such as 'gs://BUCKET/**.jpg', in quotes", required=True, action=OneGlob)
+    parser.add("--output", "FOLDER", "gets HR/ and LR/X4/", required=True)
+    parser.add("--style", "RUN|NAME", "a StyleVAE, on all machines (default: faces-style)", default="faces-style")
+    text = "real small photos to take styles from (default: none)"
+    parser.add("--from", "GLOB", text, action=OneGlob, dest="real")
+    add_options(parser)
+    photo_jobs.add_options(parser)
     options, flags = parser.parse_known_args(arguments)
     return vars(options), flags
 

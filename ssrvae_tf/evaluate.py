@@ -12,12 +12,12 @@ Distances are the FID and KID on their published network, or FD and KD on the on
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
+from ssrvae_tf.command_line import Parser
 from ssrvae_tf.errors import UserError, exit_cleanly
 
 
@@ -45,17 +45,9 @@ def main(arguments: list | None = None) -> None:
         report.write(out)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m ssrvae_tf.evaluate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-    def add(option, metavar, text, **more):
-        parser.add_argument(option, metavar=metavar, help=text, **more)
-
+def _parser() -> Parser:
+    parser = Parser("ssrvae_tf.evaluate", __doc__)
+    add = parser.add
     add("--model", "NAME|RUN", "shipped weights or folder of a run", required=True)
     add("--hr", "DIR", "sharp photos", required=True)
     add("--degrade", "HOW", "how pairs are made: bicubic (default), classical, or name or run of a StyleVAE")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
+from ssrvae_tf.command_line import Parser
 from ssrvae_tf.errors import UserError, exit_cleanly
 
 
@@ -78,14 +79,9 @@ def _sides(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m ssrvae_tf.export", description="Write a model for other programs.", allow_abbrev=False
-    )
-
-    def add(option, metavar, text, **more):
-        parser.add_argument(option, metavar=metavar, help=text, **more)
-
+def _parser() -> Parser:
+    parser = Parser("ssrvae_tf.export", "Write a model for other programs.")
+    add = parser.add
     parser.add_argument(
         "model", metavar="MODEL", help="shipped weights, folder of a run or an exported version, or .keras file"
     )

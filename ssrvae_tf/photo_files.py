@@ -19,6 +19,7 @@ import pyvips
 from PIL import Image, ImageCms, ImageOps
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.writing import replacing
 
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
@@ -36,7 +37,6 @@ class Photo:
 
     Attributes:
         pixels: (H, W, C) uint8 or uint16, upright; C 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA).
-        format: "png", "jpeg", "webp", "tiff", or another one of Pillow's in lower case.
         profile: the ICC profile that `pixels` are in, None if there is none.
         exif: EXIF data without orientation, None if there is none.
         dots_per_inch: (x, y), None if the file has none.
@@ -44,7 +44,6 @@ class Photo:
     """
 
     pixels: np.ndarray
-    format: str = "png"
     profile: bytes | None = None
     exif: bytes | None = None
     dots_per_inch: tuple[float, float] | None = None
@@ -74,12 +73,12 @@ def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
         UserError: if it cannot be read; the text names the file.
     """
     with _opened(path, max_megapixels) as image:
-        kind = "jpeg" if image.format == "MPO" else image.format.lower()
-        photo = Photo(np.empty(0), kind, image.info.get("icc_profile"), _exif(image), _dots_per_inch(image))
+        photo = Photo(np.empty(0), image.info.get("icc_profile"), _exif(image), _dots_per_inch(image))
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":
             photo.note = f"{path}: {frames} frames or pages: only the first is taken"
-        if kind in _SIXTEEN and _bits(path) == 16 and not image.mode.startswith("I"):
+        gray = image.mode.startswith("I")
+        if not gray and image.format.lower() in _SIXTEEN and _header(path).format == "ushort":
             return _read_sixteen(path, photo)
         pixels, changed = _pixels(ImageOps.exif_transpose(image), photo.profile)
         photo.pixels = pixels if pixels.ndim == 3 else pixels[..., None]
@@ -134,10 +133,6 @@ def _exif(image: Image.Image) -> bytes | None:
 def _dots_per_inch(image: Image.Image) -> tuple[float, float] | None:
     found = image.info.get("dpi")
     return tuple(map(float, found)) if found and all(1 < value < 1e5 for value in found) else None
-
-
-def _bits(path: Path) -> int:
-    return 16 if _header(path).format == "ushort" else 8
 
 
 def _header(path: Path) -> pyvips.Image:
@@ -214,13 +209,12 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0) -> Pa
     image = _vips(photo)
     if scale != 1.0:
         image = _resized(image, scale)
-    if image.format == "ushort" and kind not in _SIXTEEN:
-        space = "b-w" if image.bands < 3 else "srgb"
-        image = (image >> 8).cast("uchar").copy(interpretation=space)
+    if kind not in _SIXTEEN:
+        image = _eight_bits(image)
     if kind == "tiff" and image.format == "ushort" and image.bands == 2:  # which Pillow, among others, cannot read
         image = image[0].bandjoin([image[0], image[0], image[1]]).copy(interpretation="rgb16")
-    if kind == "jpeg" and image.hasalpha():
-        image = image.flatten(background=[255] * (image.bands - 1))
+    if kind == "jpeg":
+        image = _on_white(image)
     options = {
         "png": {"compression": 6},
         "jpeg": {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
@@ -228,34 +222,44 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0) -> Pa
         "tiff": {"compression": "deflate", "predictor": "horizontal", "bigtiff": photo.pixels.nbytes > 2e9},
     }[kind]
     keep = ["icc"] * (photo.profile is not None) + ["exif"] * (photo.exif is not None)
-    part = part_of(path)
-    try:
-        image.write_to_file(os.fspath(part), keep="|".join(keep) or "none", **options)
-        os.replace(part, path)
-    except pyvips.Error as error:
-        _ask_the_system(part)
-        raise OSError(" ".join(str(error).split())[:200]) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part:
+        try:
+            image.write_to_file(os.fspath(part), keep="|".join(keep) or "none", **options)
+        except pyvips.Error as error:
+            _ask_the_system(part)
+            raise OSError(" ".join(str(error).split())[:200]) from error
     return path
 
 
+def colour(photo: Photo) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, what is transparent white."""
+    return _colour(_vips(photo))
+
+
 def shrunk(photo: Photo, longest: int) -> np.ndarray:
-    """(h, w, 3) uint8 RGB, no side above `longest`, what is transparent white: for looking at."""
+    """As `colour`, with no side above `longest`: for looking at."""
     image = _vips(photo)
-    image = (
-        image.thumbnail_image(longest, height=longest, size="down") if max(photo.pixels.shape[:2]) > longest else image
-    )
-    if image.hasalpha():
-        image = image.flatten(background=[65535 if image.format == "ushort" else 255] * (image.bands - 1))
-    image = (image >> 8).cast("uchar") if image.format == "ushort" else image
+    if max(photo.pixels.shape[:2]) > longest:
+        image = image.thumbnail_image(longest, height=longest, size="down")
+    return _colour(image)
+
+
+def _colour(image: pyvips.Image) -> np.ndarray:
+    image = _eight_bits(_on_white(image))
     pixels = image.numpy().reshape(image.height, image.width, image.bands)
     return np.repeat(pixels, 3, -1) if image.bands == 1 else pixels
 
 
-def part_of(path: Path) -> Path:
-    """Where a file is written before it is renamed. libvips goes by the suffix, so that stays last."""
-    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+def _on_white(image: pyvips.Image) -> pyvips.Image:
+    if not image.hasalpha():
+        return image
+    return image.flatten(background=[65535 if image.format == "ushort" else 255] * (image.bands - 1))
+
+
+def _eight_bits(image: pyvips.Image) -> pyvips.Image:
+    if image.format != "ushort":
+        return image
+    return (image >> 8).cast("uchar").copy(interpretation="b-w" if image.bands < 3 else "srgb")
 
 
 def _vips(photo: Photo) -> pyvips.Image:

@@ -15,9 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Iterator
 
+from jsonargparse.typing import PositiveFloat, PositiveInt
 from tqdm import tqdm
 
 from ssrvae_tf import photo_files
+from ssrvae_tf.command_line import Parser
 from ssrvae_tf.data.photos import find_photos, in_order
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photo_files import Photo
@@ -95,6 +97,21 @@ class Outcome:
             print(f"{self.skipped[0]} is there already; --overwrite makes it anew")
         else:
             print(self.written[0])
+
+
+def add_options(parser: Parser) -> None:
+    """What every job over photos can be told."""
+    parser.flag("--overwrite", "make results anew that are there already; else they are skipped")
+    most = photo_files.MAX_MEGAPIXELS
+    parser.add("--max-megapixels", "N", f"refuse larger photos (default: {most:g})", type=PositiveFloat, default=most)
+
+
+def add_local_options(parser: Parser) -> None:
+    """`add_options`, and what only a job on one machine can be told."""
+    add_options(parser)
+    parser.flag("--recursive", "take what lies in folders of the named folders, too")
+    text = "threads that read, and as many that write (default: 2)"
+    parser.add("--jobs", "N", text, type=PositiveInt, default=2)
 
 
 def find_sources(words: list[str], recursive: bool = False, apart_from: Path | None = None) -> list[Source]:

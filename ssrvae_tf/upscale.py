@@ -13,13 +13,14 @@ from pathlib import Path
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt, restricted_number_type
 
 from ssrvae_tf import photo_files, photo_jobs
+from ssrvae_tf.command_line import Parser
 from ssrvae_tf.engines import ServerEngine, engine
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.photo_files import FORMATS, MAX_MEGAPIXELS, SUFFIXES
 from ssrvae_tf.upscaling import OVERLAP, upscale
 
 _COMPARED = "_compare.png"
-Quality = restricted_number_type("Quality", int, [(">=", 1), ("<=", 100)])
+_Quality = restricted_number_type("Quality", int, [(">=", 1), ("<=", 100)])
 
 
 def upscale_files(
@@ -72,7 +73,7 @@ def upscale_files(
     outcome = photo_jobs.Outcome()
     todo = []
     for item in items:
-        if item.target.exists() and _same(item.target, item.source):
+        if _same(item.target, item.source):
             raise UserError(f"--out {item.target}: that is the photo itself: choose another name")
         if item.target.exists() and not overwrite:
             outcome.skipped.append(item.target)
@@ -180,64 +181,42 @@ def _device(name: str | None):
         yield
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m ssrvae_tf.upscale", description="Enlarge photos.", allow_abbrev=False)
+def add_options(parser: Parser) -> None:
+    """What enlarging can be told, here or on many machines."""
+    add = parser.add
+    add("--scale", "X", "of the results (default: the model's); others are resized from it", type=PositiveFloat)
+    add("--tile", "auto|N", "longest side of a tile in photo pixels (default: auto)", type=_tile_size, default="auto")
+    add("--overlap", "N", f"pixels that tiles share (default: {OVERLAP})", type=NonNegativeInt, default=OVERLAP)
+    add("--batch", "N", "tiles that go through the network together (default: 1)", type=PositiveInt, default=1)
+    kinds = ["keep", *FORMATS]
+    parser.add_argument("--format", choices=kinds, default="keep", help="of the results (default: keep; else PNG)")
+    add("--quality", "Q", "of JPEG and WebP, 1 to 100 (default: 95)", type=_Quality, default=95)
+    text = "1 the network's result, 0 the bicubic one (default: 1)"
+    add("--strength", "S", text, type=ClosedUnitInterval, default=1.0)
 
-    def add(option, metavar, text, **more):
-        parser.add_argument(option, metavar=metavar, help=text, **more)
 
-    def flag(option, text):
-        parser.add_argument(option, action="store_true", help=text)
-
-    parser.add_argument(
-        "inputs", metavar="INPUT", nargs="+", help="photos, folders or globs; any format that Pillow reads"
-    )
-    add("--out", "PATH", "a file for one photo, else a folder (default: beside the photos, as NAME_x4.png, .jpg, ...)")
-    add(
+def _parser() -> Parser:
+    parser = Parser("ssrvae_tf.upscale", "Enlarge photos.")
+    text = "photos, folders or globs; any format that Pillow reads"
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help=text)
+    text = "a file for one photo, else a folder (default: beside the photos, as NAME_x4.png, .jpg, ...)"
+    parser.add("--out", "PATH", text)
+    parser.add(
         "--model",
         "MODEL",
         "shipped weights (faces-x4 for real photos, faces-x4-clean for cleanly shrunk ones), folder of a run, exported "
         "SavedModel, or .tflite file (default: faces-x4)",
         default="faces-x4",
     )
-    add("--server", "URL", "a TensorFlow Serving that has the model, http://HOST:8501 or grpc://HOST:8500")
-    add("--scale", "X", "of the results (default: the model's); others are resized from it", type=PositiveFloat)
-    add(
-        "--tile",
-        "auto|N",
-        "longest side of a tile in pixels of the photo (default: auto)",
-        type=tile_size,
-        default="auto",
-    )
-    add("--overlap", "N", f"pixels that tiles share (default: {OVERLAP})", type=NonNegativeInt, default=OVERLAP)
-    add("--batch", "N", "tiles that go through the network together (default: 1)", type=PositiveInt, default=1)
-    parser.add_argument(
-        "--format", choices=["keep", *FORMATS], default="keep", help="of the results (default: keep; else PNG)"
-    )
-    add("--quality", "Q", "of JPEG and WebP, 1 to 100 (default: 95)", type=Quality, default=95)
-    add(
-        "--strength",
-        "S",
-        "1 the network's result, 0 the bicubic one (default: 1)",
-        type=ClosedUnitInterval,
-        default=1.0,
-    )
-    flag("--overwrite", "make results anew that are there already; else they are skipped")
-    flag("--compare", "also write sheets, bicubic beside ours, and a page with before/after sliders")
-    flag("--recursive", "take what lies in folders of the named folders, too")
-    add("--jobs", "N", "threads that read, and as many that write (default: 2)", type=PositiveInt, default=2)
-    add("--device", "NAME", "cpu, gpu, gpu:1, ... (default: the first GPU, or the processor)")
-    add(
-        "--max-megapixels",
-        "N",
-        f"refuse larger photos (default: {MAX_MEGAPIXELS:g})",
-        type=PositiveFloat,
-        default=MAX_MEGAPIXELS,
-    )
+    parser.add("--server", "URL", "a TensorFlow Serving that has the model, http://HOST:8501 or grpc://HOST:8500")
+    add_options(parser)
+    parser.flag("--compare", "also write sheets, bicubic beside ours, and a page with before/after sliders")
+    photo_jobs.add_local_options(parser)
+    parser.add("--device", "NAME", "cpu, gpu, gpu:1, ... (default: the first GPU, or the processor)")
     return parser
 
 
-def tile_size(text: str):
+def _tile_size(text: str):
     if text == "auto":
         return text
     if not text.isdigit() or int(text) < 16:

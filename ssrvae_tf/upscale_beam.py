@@ -6,17 +6,14 @@ The work of `ssrvae_tf.upscale` as an Apache Beam pipeline. Options that are not
 
 from __future__ import annotations
 
-import argparse
-
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt
-
+from ssrvae_tf import photo_jobs
 from ssrvae_tf.beam import check_installed
 from ssrvae_tf.beam.options import OneGlob
+from ssrvae_tf.command_line import Parser
 from ssrvae_tf.engines import engine
 from ssrvae_tf.errors import exit_cleanly
-from ssrvae_tf.photo_files import FORMATS, MAX_MEGAPIXELS
-from ssrvae_tf.upscale import Quality, tile_size
-from ssrvae_tf.upscaling import OVERLAP
+from ssrvae_tf.photo_files import MAX_MEGAPIXELS
+from ssrvae_tf.upscale import add_options
 
 
 def upscale_beam(
@@ -62,41 +59,14 @@ def upscale_beam(
 
 def parse(arguments=None) -> tuple[dict, list[str]]:
     """Arguments of `upscale_beam`, and Beam's options."""
-    parser = argparse.ArgumentParser(
-        "python -m ssrvae_tf.upscale_beam",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-    def add(option, metavar, text, **more):
-        parser.add_argument(option, metavar=metavar, help=text, **more)
-
-    add("--input", "GLOB", "photos: 'gs://BUCKET/**.jpg', in quotes", required=True, action=OneGlob, dest="pattern")
-    add("--output", "FOLDER", "of the results", required=True)
-    add(
-        "--model",
-        "MODEL",
-        "shipped weights, folder of a run, exported SavedModel or .tflite file, on all machines (default: faces-x4)",
-        default="faces-x4",
-    )
-    add("--scale", "X", "of the results (default: the model's); others are resized from it", type=PositiveFloat)
-    add("--tile", "auto|N", "longest side of a tile in photo pixels (default: auto)", type=tile_size, default="auto")
-    add("--overlap", "N", f"pixels that tiles share (default: {OVERLAP})", type=NonNegativeInt, default=OVERLAP)
-    add("--batch", "N", "tiles that go through the network together (default: 1)", type=PositiveInt, default=1)
-    parser.add_argument(
-        "--format", choices=["keep", *FORMATS], default="keep", help="of the results (default: keep; else PNG)"
-    )
-    add("--quality", "Q", "of JPEG and WebP, 1 to 100 (default: 95)", type=Quality, default=95)
-    add("--strength", "S", "1 the network's result, 0 the bicubic one", type=ClosedUnitInterval, default=1.0)
-    parser.add_argument("--overwrite", action="store_true", help="make results anew that are there; else skip them")
-    add(
-        "--max-megapixels",
-        "N",
-        f"refuse larger photos (default: {MAX_MEGAPIXELS:g})",
-        type=PositiveFloat,
-        default=MAX_MEGAPIXELS,
-    )
+    parser = Parser("ssrvae_tf.upscale_beam", __doc__)
+    text = "photos: 'gs://BUCKET/**.jpg', in quotes"
+    parser.add("--input", "GLOB", text, required=True, action=OneGlob, dest="pattern")
+    parser.add("--output", "FOLDER", "of the results", required=True)
+    text = "shipped weights, folder of a run, exported SavedModel or .tflite file, on all machines (default: faces-x4)"
+    parser.add("--model", "MODEL", text, default="faces-x4")
+    add_options(parser)
+    photo_jobs.add_options(parser)
     options, flags = parser.parse_known_args(arguments)
     return vars(options), flags
 

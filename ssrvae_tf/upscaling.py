@@ -18,7 +18,7 @@ _TILE = 48  # the cost of a pixel grows with the area of its tile, that of the o
 _ONE_TILE = 96**2  # a face goes through as a whole: what it looks like on one side tells about the other
 _SMALLEST = 16
 _BYTES_A_PIXEL = 60_000  # of a tile, inside the shipped networks
-_GRAY_OF = {1: 1, 2: 1, 3: 3, 4: 3}  # channels -> colour channels among them
+_COLOURS = {1: 1, 2: 1, 3: 3, 4: 3}  # channels -> colour channels among them
 
 
 def upscale(
@@ -73,7 +73,7 @@ def upscale(
     scale = engine.scale
     shape = (len(photos), photos.shape[1] * scale, photos.shape[2] * scale, photos.shape[3])
     result = np.empty(shape, image.dtype)
-    with _reporter(progress, shape[0] * shape[1]) as report:
+    with _Reporter(progress, shape[0] * shape[1]) as report:
         for photo, out in zip(photos, result):
             _enlarge_into(out, photo, engine, tile, overlap, batch, strength, report)
     return result.reshape(*image.shape[: -2 if image.ndim == 2 else -3], *shape[1:3], *image.shape[2:][-1:])
@@ -125,7 +125,7 @@ def _auto_tile(photo, batch) -> int:
 def _enlarge_tiles(tiles, engine, strength):
     """(B, h, w, C) of any dtype -> (B, scale h, scale w, C) float32."""
     values = to_float(tiles)
-    colours = _GRAY_OF[values.shape[-1]]
+    colours = _COLOURS[values.shape[-1]]
     colour, alpha = values[..., :colours], values[..., colours:]
     if alpha.size:
         colour = np.stack([_filled(*each) for each in zip(colour, alpha)])
@@ -133,7 +133,7 @@ def _enlarge_tiles(tiles, engine, strength):
     if strength > 0:
         sr = engine(np.repeat(colour, 3, -1) if colours == 1 else colour)
         sr = sr.mean(-1, keepdims=True) if colours == 1 else sr
-        enlarged = strength * sr + (1 - strength) * enlarged if strength < 1 else sr
+        enlarged = strength * sr + (1 - strength) * enlarged
     return np.concatenate([enlarged, bicubic(alpha, engine.scale)], -1) if alpha.size else enlarged
 
 
@@ -173,13 +173,13 @@ def _convert(band, out) -> None:
     out[...] = band
 
 
-class _reporter:
+class _Reporter:
     """Counts rows over all photos of a batch, for a function or a bar."""
 
     def __init__(self, progress, total: int):
         self._progress, self._total = progress, total
         self._bar = tqdm(total=total, unit="row", desc="upscale") if progress is True else None
-        self._before = self._photo = 0
+        self._before = 0
 
     def __enter__(self):
         return self._report
@@ -219,7 +219,7 @@ def plain(image: Image.Image) -> Image.Image:
 def _check(image: np.ndarray) -> None:
     if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
         raise TypeError(f"an image of {image.dtype} is given, uint8, uint16 or float in [0, 1] is wanted: convert it")
-    if image.ndim not in (2, 3, 4) or (image.ndim > 2 and image.shape[-1] not in _GRAY_OF) or 0 in image.shape:
+    if image.ndim not in (2, 3, 4) or (image.ndim > 2 and image.shape[-1] not in _COLOURS) or 0 in image.shape:
         raise ValueError(f"an image of shape {image.shape} is given, (H, W), (H, W, 1 to 4) or a batch is wanted")
     if np.issubdtype(image.dtype, np.floating) and not (image.min() >= -0.01 and image.max() <= 1.01):  # NaN, too
         raise ValueError(

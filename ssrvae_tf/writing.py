@@ -1,15 +1,33 @@
-"""Write a picture to a file, whole or not at all."""
+"""Write files whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
+from typing import Iterator
 
 from PIL import Image
 
 from ssrvae_tf.errors import UserError
 
 _SETTINGS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a file beside `path`, which takes its place when the block ends and is removed if it fails."""
+    part = part_of(path)
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written before it is renamed. Libraries go by the suffix, so that stays last."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
 
 
 def check_writable(path: Path, option: str) -> None:
@@ -42,16 +60,12 @@ def write_picture(image: Image.Image, path: Path) -> Path:
     if kind == "JPEG" and image.mode == "RGBA":
         flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
         flat.info, image = image.info, flat
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(part, "wb") as file:
+        with replacing(path) as part, open(part, "wb") as file:
             image.save(file, kind, icc_profile=image.info.get("icc_profile"), **_SETTINGS.get(kind, {}))
-        os.replace(part, path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be written ({reason}): choose another place or format by --out") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

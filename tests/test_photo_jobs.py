@@ -183,14 +183,14 @@ def test_reading_and_writing_go_on_while_the_work_does(items):
 _JOB = """
 import signal, sys, time
 from pathlib import Path
-from ssrvae_tf import errors, photo_files, photo_jobs
+from ssrvae_tf import errors, photo_files, photo_jobs, writing
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 folder = Path(sys.argv[1])
 items = [photo_jobs.Item(folder / f"{i}.png", folder / f"{i}_x.png", 6, 5) for i in range(7)]
 
 def write(item, photo, result):
-    part = photo_files.part_of(item.target)
+    part = writing.part_of(item.target)
     try:
         part.write_text("half")
         (folder / "begun").touch()

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.exporting.tflite import without_chunks
+from ssrvae_tf.exporting.networks import network_file, with_chunk
 
 _OPSET = 17
 _MOST = 1e-4
@@ -28,32 +28,22 @@ def export_onnx(model: keras.Model, path: str | os.PathLike) -> Path:
             the two disagree.
     """
     path = Path(path)
-    if hasattr(model, "degrade"):
-        raise UserError(f"--onnx {path}: a StyleVAE draws random numbers, which ONNX cannot: take --savedmodel")
-    if not path.parent.is_dir():
-        raise UserError(f"--onnx {path}: there is no folder {path.parent}: make it first")
-    try:
-        import onnxruntime
-        import tf2onnx
-    except ImportError as error:
-        raise UserError(f'--onnx: {error.name} is not installed: pip install "ssrvae_tf[onnx]"') from error
-    whole = without_chunks(model)
-    spec = [tf.TensorSpec([None, None, None, 3], tf.float32, name="lr")]
-    function = tf.function(lambda lr: {"sr": whole(lr, training=False)}, input_signature=spec)
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part.onnx")
-    try:
+    with network_file(model, path, "--onnx", "ONNX") as part:
+        try:
+            import onnxruntime
+            import tf2onnx
+        except ImportError as error:
+            raise UserError(f'--onnx: {error.name} is not installed: pip install "ssrvae_tf[onnx]"') from error
+        whole = with_chunk(model, None)  # chunks are of no use to onnxruntime below the size of one
+        spec = [tf.TensorSpec([None, None, None, 3], tf.float32, name="lr")]
+        function = tf.function(lambda lr: {"sr": whole(lr, training=False)}, input_signature=spec)
+        logging.getLogger("tf2onnx").setLevel(logging.ERROR)
         tf2onnx.convert.from_function(function, spec, opset=_OPSET, output_path=os.fspath(part))
         session = onnxruntime.InferenceSession(os.fspath(part), providers=["CPUExecutionProvider"])
         apart = max(_apart(model, session, size) for size in _SIZES)
         if apart > _MOST:
             raise UserError(f"--onnx {path}: onnxruntime differs from Keras by {apart:.1e}: not written")
         print(f"largest difference to Keras {apart:.1e}")
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"--onnx {path}: cannot be written ({error.strerror}): choose another place") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -16,6 +16,7 @@ from ssrvae_tf import config as configuration
 from ssrvae_tf import loading
 from ssrvae_tf.config import FitConfig, SRNetworkSettings, StyleVAESettings
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.exporting.networks import with_chunk
 from ssrvae_tf.exporting.photo_bytes import decode, encode
 from ssrvae_tf.exporting.warmup import example_photos, write_warmup
 from ssrvae_tf.models import SRNetwork, StyleVAE
@@ -90,7 +91,8 @@ def _write(model, folder: Path, name: str, max_pixels: int, files_from) -> None:
         model = model.for_inference()
         keeper.kept, signatures = _degrader(model, max_pixels)
     else:
-        model = _bounded(model)
+        # All rows of a large photo's attention would exhaust a server.
+        model = with_chunk(model, model.get_config().get("chunk") or loading.CHUNK)
         keeper.kept, signatures = model.weights, _upscaler(model, max_pixels)
     # Not the Keras model itself: its layers' own functions, and gradients, would be traced and saved as well.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -151,15 +153,6 @@ def _degrader(model: StyleVAE, max_pixels: int) -> tuple[list[tf.Variable], dict
 def _each(function: Callable, image_bytes: tf.Tensor) -> tf.Tensor:
     # One after the other: memory is then that of the largest photo.
     return tf.map_fn(function, image_bytes, parallel_iterations=1, fn_output_signature=tf.string)
-
-
-def _bounded(model):
-    """The model, with global attention's rows held in chunks: all of a large photo's would exhaust a server."""
-    if not isinstance(model, SRNetwork) or model.get_config()["chunk"]:
-        return model
-    copy = SRNetwork.from_config({**model.get_config(), "chunk": loading.CHUNK})
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def _example(function) -> dict:

@@ -15,10 +15,10 @@ from tensorflow import keras
 
 from ssrvae_tf.engines import TFLiteEngine
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.exporting.networks import network_file, with_chunk
 from ssrvae_tf.metrics import psnr
 from ssrvae_tf.photos import sample_photos
 
-KINDS = ("none", "float16", "dynamic")
 _SIDE = 32  # of the faces that a file is compared with Keras on
 _FACE = (96, 0, 352, 256)  # left, upper, right, lower in astronaut.png
 
@@ -43,14 +43,18 @@ def export_tflite(
         UserError: if the model is a StyleVAE, whose random numbers TFLite has no operators for, or cannot be written.
     """
     path = Path(path)
-    if hasattr(model, "degrade"):
-        raise UserError(f"--tflite {path}: a StyleVAE draws random numbers, which TFLite cannot: take --savedmodel")
     if path.suffix != ".tflite":
         raise UserError(f"--tflite {path}: a name that ends in .tflite is wanted")
-    if not path.parent.is_dir():
-        raise UserError(f"--tflite {path}: there is no folder {path.parent}: make it first")
+    with network_file(model, path, "--tflite", "TFLite") as part:
+        part.write_bytes(_converted(model, quantize, fixed_size))
+        print(_compared(model, part, fixed_size or (_SIDE, _SIDE)))
+    return path
+
+
+def _converted(model, quantize: str, fixed_size) -> bytes:
     spec = tf.TensorSpec([1, *(fixed_size or (None, None)), 3], tf.float32, name="lr")
-    whole = without_chunks(model)
+    # TFLite has no lists of tensors whose size is known only at run time, as chunks need.
+    whole = with_chunk(model, None)
     function = tf.function(lambda lr: {"sr": whole(lr, training=False)}, input_signature=[spec])
     kept = tf.Module()  # the converter saves what it is given: of a Keras model the training pass too, for minutes
     kept.variables_of_model = whole.variables
@@ -61,28 +65,7 @@ def export_tflite(
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     with _no_chatter():
-        content = converter.convert()
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part.tflite")
-    try:
-        part.write_bytes(content)
-        print(_compared(model, part, fixed_size or (_SIDE, _SIDE)))
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"--tflite {path}: cannot be written ({error.strerror}): choose another place") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path
-
-
-def without_chunks(model: keras.Model) -> keras.Model:
-    """The model with attention in one piece: TFLite has no lists of tensors whose size is known only at run time, and
-    ONNX' are of no use below a chunk."""
-    settings = model.get_config()
-    if "chunk" not in settings:
-        return model
-    whole = type(model).from_config({**settings, "chunk": None})
-    whole.set_weights(model.get_weights())
-    return whole
+        return converter.convert()
 
 
 def _compared(model, path: Path, size: tuple[int, int]) -> str:

@@ -1,0 +1,42 @@
+"""What the exports of one file share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Iterator
+
+from tensorflow import keras
+
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.models import SRNetwork
+from ssrvae_tf.writing import replacing
+
+
+def with_chunk(model: keras.Model, chunk: int | None) -> keras.Model:
+    """An SRNetwork whose attention holds `chunk` queries at once, None: all. Other models as they are."""
+    if not isinstance(model, SRNetwork) or model.get_config()["chunk"] == chunk:
+        return model
+    copy = SRNetwork.from_config({**model.get_config(), "chunk": chunk})
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+@contextlib.contextmanager
+def network_file(model: keras.Model, path: str | os.PathLike, option: str, kind: str) -> Iterator[Path]:
+    """Where to write a network of that kind; the file gets the name `path` when the block ends.
+
+    Raises:
+        UserError: it names `option`: if the model is a StyleVAE, or the file cannot be written.
+    """
+    path = Path(path)
+    if hasattr(model, "degrade"):
+        raise UserError(f"{option} {path}: a StyleVAE draws random numbers, which {kind} cannot: take --savedmodel")
+    if not path.parent.is_dir():
+        raise UserError(f"{option} {path}: there is no folder {path.parent}: make it first")
+    try:
+        with replacing(path) as part:
+            yield part
+    except OSError as error:
+        raise UserError(f"{option} {path}: cannot be written ({error.strerror}): choose another place") from error
