@@ -29,6 +29,7 @@ def shaken(model):
 
 @pytest.fixture(scope="module")
 def network():
+    tf.keras.utils.set_random_seed(0)  # a draw may have all of a picture below 0, where clipping ends gradients
     return shaken(SRNetwork(filters=8, global_blocks=1, local_blocks=1, kernel_size=3))
 
 
