@@ -6,6 +6,7 @@
 - The tiled path against plain `model.predict` on the whole photo, at 256x256, and at 512x384 with --large: there
   attention alone takes a quarter of an hour.
 - Engines on one tile: Keras' graph, XLA and TFLite as float16, with the seconds until the first result.
+- Peers on a shrunk photo (benchmarks/peers.py).
 - Peak memory from file to file, in processes of their own, against the result's own size.
 
 Rivals take turns, and medians are compared, so that the ratios hold on a busy machine; the times do not.
@@ -27,6 +28,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from benchmarks.peers import measure_peers
 from benchmarks.training import median_seconds, table
 from ssrvae_tf import load
 from ssrvae_tf.engines import KerasEngine, TFLiteEngine
@@ -134,11 +136,14 @@ def main() -> None:
     rows = measure_memory()  # first, while this process is small: a process inherits its parent's peak at its start
     model = load("faces-x4")
     network = KerasEngine(model)
-    print(
-        table(
-            [*measure_tiles(network), *measure_whole(network, model, arguments.large), *measure_engines(model), *rows]
-        )
-    )
+    rows = [
+        *measure_tiles(network),
+        *measure_whole(network, model, arguments.large),
+        *measure_engines(model),
+        *measure_peers({"faces-x4": network, "faces-x4-clean": load("faces-x4-clean")}),
+        *rows,
+    ]
+    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ssrvae_tf.engines import engine
+from ssrvae_tf.fast_engine import fastest
 from ssrvae_tf.photos import sample_photos
 from ssrvae_tf.upscale import upscale_files
 
@@ -24,12 +25,12 @@ _EVERY = 500
 
 
 class Sparse:
-    """faces-x4 on some tiles."""
+    """faces-x4 on some tiles, as on `pixels` of photos."""
 
     fixed_size = None
 
-    def __init__(self):
-        self._network, self._count = engine("faces-x4"), 0
+    def __init__(self, pixels: int):
+        self._network, self._count = fastest(engine("faces-x4"), "faces-x4", pixels), 0
         self.scale = self._network.scale
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
@@ -44,7 +45,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder, f"photo{suffix}")
         Image.open(sample_photos()[0]).convert("RGB").resize((width, height)).save(photo)
-        outcome = upscale_files(photo, Path(folder, f"large{suffix}"), Sparse())
+        outcome = upscale_files(photo, Path(folder, f"large{suffix}"), Sparse(width * height))
         assert outcome.written, outcome.failed
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)

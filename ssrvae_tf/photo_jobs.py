@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import errno
 import glob
@@ -294,6 +295,8 @@ def run(
                         raise photo
                     if photo.note:
                         bar.write(photo.note, file=sys.stderr)
+                    if photo.pixels.nbytes >= _LARGE // 16:
+                        _trim_heap()
                     result = work(item, photo, report)
                     settle(jobs - 1 if result.pixels.nbytes < _LARGE else 0)
                     waiting.append((item, writers.submit(write, item, photo, result)))
@@ -309,6 +312,12 @@ def run(
             settle(0)
         finally:
             readers.shutdown(cancel_futures=True)
+
+
+def _trim_heap() -> None:
+    """Give back to the system what decoding a large photo left in the C library's heap, which keeps it otherwise."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc, which alone needs it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_fmt}{postfix}]"

