@@ -22,6 +22,7 @@ def export(
     tflite: str | None = None,
     quantize: str = "none",
     fixed_size: tuple[int, int] | None = None,
+    calibrate: str | None = None,
     onnx: str | None = None,
 ) -> list[Path]:
     """Write a model in one format or several, and print what was written.
@@ -30,7 +31,7 @@ def export(
         model: as for `ssrvae_tf.load`.
         savedmodel: folder of the versions; `version`, `keep`, `max_pixels`: see
             `ssrvae_tf.exporting.saved_model.export_saved_model`.
-        tflite: file; `quantize`, `fixed_size`: see `ssrvae_tf.exporting.tflite.export_tflite`.
+        tflite: file; `quantize`, `fixed_size`, `calibrate`: see `ssrvae_tf.exporting.tflite.export_tflite`.
         onnx: file.
 
     Returns:
@@ -60,7 +61,7 @@ def export(
     if tflite:
         from ssrvae_tf.exporting.tflite import export_tflite
 
-        write(export_tflite, tflite, quantize=quantize, fixed_size=fixed_size)
+        write(export_tflite, tflite, quantize=quantize, fixed_size=fixed_size, calibrate=calibrate)
     if onnx:
         from ssrvae_tf.exporting.onnx import export_onnx
 
@@ -92,11 +93,12 @@ def _parser() -> Parser:
     add("--tflite", "FILE", "for phones: a TFLite file")
     parser.add_argument(
         "--quantize",
-        choices=["none", "float16", "dynamic"],
+        choices=["none", "float16", "dynamic", "int16x8"],
         default="none",
         help="of the TFLite file (default: none)",
     )
     add("--fixed-size", "HxW", "only input size of the TFLite file (default: any)", type=_sides)
+    add("--calibrate", "DIR", "sharp faces that set int16x8's ranges and that the TFLite file is measured on")
     add("--onnx", "FILE", "for other runtimes: an ONNX file")
     return parser
 

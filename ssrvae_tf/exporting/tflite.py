@@ -10,17 +10,19 @@ from typing import Iterator
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 from tensorflow import keras
 
+from ssrvae_tf import __version__
 from ssrvae_tf.engines import TFLiteEngine
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.exporting.calibration import faces
 from ssrvae_tf.exporting.networks import network_file, with_chunk
+from ssrvae_tf.exporting.tflite_metadata import with_metadata
+from ssrvae_tf.layers import LARB
 from ssrvae_tf.metrics import psnr
-from ssrvae_tf.photos import sample_photos
 
-_SIDE = 32  # of the faces that a file is compared with Keras on
-_FACE = (96, 0, 352, 256)  # left, upper, right, lower in astronaut.png
+QUANTIZATIONS = ("none", "float16", "dynamic", "int16x8")
+_SIDE = 32  # of the faces that a file is calibrated and compared with Keras on
 
 
 def export_tflite(
@@ -28,54 +30,77 @@ def export_tflite(
     path: str | os.PathLike,
     quantize: str = "none",
     fixed_size: tuple[int, int] | None = None,
+    calibrate: str | os.PathLike | None = None,
 ) -> Path:
-    """Write a network as TFLite, beside `path` and renamed, and print how near it comes to Keras on a face.
+    """Write a network as TFLite, beside `path` and renamed, and print how near it comes to Keras on faces.
 
     `lr` float32 (1, H, W, 3) in [0, 1] -> `sr` (1, scale H, scale W, 3), any H and W by `resize_tensor_input`. Global
     attention takes (H W)^2 numbers: 67 MB for 64x64. `ssrvae_tf.upscale` cuts larger photos into tiles.
 
     Args:
         model: an SR network or a baseline.
-        quantize: "none", "float16" (weights, half the size) or "dynamic" (8-bit weights and arithmetic, a quarter).
+        quantize: "none", "float16" (weights, half the size), "dynamic" (8-bit weights and arithmetic, a quarter) or
+            "int16x8" (8-bit weights, 16-bit arithmetic, for processors without floating point; slow on others).
         fixed_size: (H, W) of the only input that it takes.
+        calibrate: folder of sharp photos of faces, which set the ranges of int16x8 and are what any file is compared
+            on; None: the shipped photos.
 
     Raises:
-        UserError: if the model is a StyleVAE, whose random numbers TFLite has no operators for, or cannot be written.
+        UserError: if the model is a StyleVAE, whose random numbers TFLite has no operators for, there are no photos to
+            calibrate with, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix != ".tflite":
         raise UserError(f"--tflite {path}: a name that ends in .tflite is wanted")
     with network_file(model, path, "--tflite", "TFLite") as part:
-        part.write_bytes(_converted(model, quantize, fixed_size))
-        print(_compared(model, part, fixed_size or (_SIDE, _SIDE)))
+        pairs = faces(calibrate, model.scale, fixed_size or (_SIDE, _SIDE))
+        what = f"Enlarges photos {model.scale} times (quantization: {quantize}). For research only."
+        file = _converted(model, quantize, fixed_size, pairs)
+        part.write_bytes(with_metadata(file, model.name, what, __version__, "Apache-2.0; weights: research only"))
+        print(_compared(model, part, pairs))
     return path
 
 
-def _converted(model, quantize: str, fixed_size) -> bytes:
+def _converted(model, quantize: str, fixed_size, pairs) -> bytes:
     spec = tf.TensorSpec([1, *(fixed_size or (None, None)), 3], tf.float32, name="lr")
     # TFLite has no lists of tensors whose size is known only at run time, as chunks need.
-    whole = with_chunk(model, None)
+    whole = _bounded(model) if quantize == "int16x8" else with_chunk(model, None)
     function = tf.function(lambda lr: {"sr": whole(lr, training=False)}, input_signature=[spec])
     kept = tf.Module()  # the converter saves what it is given: of a Keras model the training pass too, for minutes
     kept.variables_of_model = whole.variables
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], kept)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    sets = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    if quantize == "int16x8":
+        sets.insert(0, tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8)
+        converter.representative_dataset = lambda: ([lr[None]] for lr, _ in pairs)
+    converter.target_spec.supported_ops = sets
     with _no_chatter():
         return converter.convert()
 
 
-def _compared(model, path: Path, size: tuple[int, int]) -> str:
-    scale, (height, width) = model.scale, size
-    face = Image.open(sample_photos()[0]).convert("RGB").crop(_FACE)
-    hr = np.asarray(face.resize((width * scale, height * scale), Image.LANCZOS)) / 255.0
-    lr = np.asarray(face.resize((width, height), Image.BICUBIC), np.float32)[None] / 255.0
-    wanted, made = model.predict(lr, verbose=0)[0], TFLiteEngine(path)(lr)[0]
-    lost = psnr(wanted, hr) - psnr(made, hr)
-    return f"largest difference to Keras {np.abs(made - wanted).max():.1e}, PSNR lost on a face {lost:.3f} dB"
+def _bounded(model):
+    """A copy whose numbers all keep to ranges that 16 bits can hold."""
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    copy = with_chunk(copy, None)
+    for layer in copy.layers:
+        if isinstance(layer, LARB):
+            layer.attention.bounded = True
+    return copy
+
+
+def _compared(model, path: Path, pairs) -> str:
+    engine = TFLiteEngine(path)
+    largest, lost = 0.0, []
+    for lr, hr in pairs:
+        wanted, made = model.predict(lr[None], verbose=0)[0], engine(lr[None])[0]
+        largest = max(largest, float(np.abs(made - wanted).max()))
+        lost.append(psnr(wanted, hr) - psnr(made, hr))
+    return f"largest difference to Keras {largest:.1e}, PSNR lost {np.mean(lost):.3f} dB, on {len(pairs)} photos"
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ def local_relation(
     prior: tf.Tensor | None = None,
     jit_compile: bool = False,
     training: bool = False,
+    bounded: bool = False,
 ) -> tf.Tensor:
     """Mix every pixel's window by how alike query and keys are (eqs. 10-11).
 
@@ -43,6 +44,8 @@ def local_relation(
         jit_compile: compile with XLA: 3 times faster in training on a CPU, once a few seconds for each new shape.
             Implies `training`.
         training: be ready for a backward pass, without keeping anything of the window's size for it.
+        bounded: in inference, let no intermediate result be much larger than query and key, for arithmetic of 16 bits.
+            Slower.
 
     Returns:
         (B, H, W, C) in value's dtype; the arithmetic is float32.
@@ -58,7 +61,7 @@ def local_relation(
     share = channels // maps
     if not (training or jit_compile):
         operands = [tf.cast(each, tf.float32) for each in (query, key, value, *([] if prior is None else [prior]))]
-        return tf.cast(_unfolded(kernel_size, share, *operands), value.dtype)
+        return tf.cast(_unfolded(kernel_size, share, bounded, *operands), value.dtype)
     batch, height, width = tf.unstack(tf.shape(value)[:3])
 
     def rows(tensor: tf.Tensor) -> tf.Tensor:
@@ -74,7 +77,7 @@ def local_relation(
     return tf.ensure_shape(tf.cast(tf.reshape(mixed, tf.shape(value)), value.dtype), value.shape)
 
 
-def _unfolded(size: int, share: int, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior: tf.Tensor):
+def _unfolded(size: int, share: int, bounded: bool, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior):
     """`local_relation` in inference, of float32."""
     margin = size // 2
     edges = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
@@ -85,14 +88,27 @@ def _unfolded(size: int, share: int, query: tf.Tensor, key: tf.Tensor, value: tf
         ends = [index - 2 * margin or None for index in range(size)]
         return tf.stack([tensor[(*before, slice(index, end))] for index, end in enumerate(ends)])
 
-    apart = tf.abs(query - along(along(tf.pad(key, edges, constant_values=_FAR), 2), 2))  # (rows, columns, B, H, W, G)
-    nearest = tf.stop_gradient(tf.reduce_min(apart, [0, 1]))
+    def windows(tensor: tf.Tensor, fill: float = 0.0) -> tf.Tensor:
+        """(B, H, W, G) -> (rows, columns, B, H, W, G)."""
+        return along(along(tf.pad(tensor, edges, constant_values=fill), 2), 2)
+
+    inside = windows(tf.ones_like(key[..., :1])) if bounded else None
+
+    def least(distances: tf.Tensor) -> tf.Tensor:
+        """Over the window's pixels inside the image."""
+        if bounded:
+            distances += (1.0 - inside) * (tf.reduce_max(distances) - tf.reduce_min(distances))
+        return tf.stop_gradient(tf.reduce_min(distances, [0, 1]))
+
+    apart = tf.abs(query - windows(key, 0.0 if bounded else _FAR))
+    nearest = least(apart)
     # Beyond the nearest key's, and as a product: see _Window._distances.
     distances = (apart - nearest) * (apart + nearest)
     if prior:
         distances -= tf.reshape(prior[0], [size, size, 1, 1, 1, -1])
-        distances -= tf.stop_gradient(tf.reduce_min(distances, [0, 1]))
-    weights = tf.exp(-distances)
+        distances -= least(distances)
+    # Outside, a key of 0 may be nearer than the nearest one.
+    weights = tf.exp(-tf.maximum(distances, 0.0)) * inside if bounded else tf.exp(-distances)
     padded = tf.pad(tf.stack(tf.split(value, share, -1)), [[0, 0], *edges])  # (C / G, B, H + size - 1, ..., G)
     mixed, before = 0.0, []
     for seen, weight in zip(tf.unstack(along(padded, 2)), tf.unstack(weights)):

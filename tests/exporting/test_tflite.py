@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+from tensorflow.lite.tools import flatbuffer_utils
 from tiny_runs import small_style_vae
 
 from ssrvae_tf.engines import TFLiteEngine
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.tflite import export_tflite
+from ssrvae_tf.metrics import psnr
 from ssrvae_tf.models import EDSR, SRNetwork
+from ssrvae_tf.photos import sample_photos
 from ssrvae_tf.upscaling import upscale
 
 
@@ -59,6 +65,46 @@ def test_quantised_files_are_near_and_say_how_near(quantize, most, tmp_path, cap
     assert engine.fixed_size == (12, 20) and engine.scale == 2
     np.testing.assert_allclose(engine(lr(12, 20)), network.predict(lr(12, 20), verbose=0), atol=most)
     assert [each.name for each in tmp_path.iterdir()] == ["a.tflite"]
+
+
+def test_sixteen_bits_keep_attention(tmp_path, capsys):
+    network = lively(SRNetwork(2, 8, 1, 1, kernel_size=3))
+    path = export_tflite(network, tmp_path / "a.tflite", "int16x8", calibrate=_faces(tmp_path))
+    assert re.search(r"PSNR lost -?[0-9.]+ dB, on 3 photos", capsys.readouterr().out)
+    with Image.open(sample_photos()[1]) as photo:
+        face = np.asarray(photo.convert("RGB").resize((31, 40)), np.float32)[None] / 255.0
+    wanted = network.predict(face, verbose=0)[0]
+    assert wanted.std() > 0.1
+    assert psnr(TFLiteEngine(path)(face)[0], wanted) > 35
+
+
+def _faces(tmp_path):
+    """A folder of three photos, a broken one between them."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    with Image.open(sample_photos()[0]) as photo:
+        for name, box in (("a", (96, 0, 352, 256)), ("c", (0, 256, 200, 400)), ("d", (300, 300, 500, 500))):
+            photo.convert("RGB").crop(box).save(folder / f"{name}.png")
+    (folder / "b.png").write_bytes(b"no photo")
+    return folder
+
+
+def test_a_file_says_what_it_takes(path):
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(path.read_bytes()))
+    (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
+    written = bytes(model.buffers[entry.buffer].data)
+    assert written[4:8] == b"M001"  # TensorFlow Lite's metadata schema
+    for text in (b"sr_network", b"small photo, RGB in [0, 1]", b"research only"):
+        assert text in written
+    assert b"Enlarges photos 2 times" in model.description
+
+
+def test_photos_to_calibrate_with_must_be_readable(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "a.png").write_bytes(b"no photo")
+    with pytest.raises(UserError, match="--calibrate .*faces: no readable photo"):
+        export_tflite(EDSR(2, 8, 1), tmp_path / "a.tflite", calibrate=tmp_path / "faces")
+    assert [each.name for each in tmp_path.iterdir()] == ["faces"]
 
 
 @pytest.mark.parametrize(

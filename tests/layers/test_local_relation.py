@@ -8,7 +8,12 @@ from ssrvae_tf.layers import local_relation
 from tests.layers import reference
 
 # Windows of 3 where XLA takes part: its compilation of the 49 shifts of a window of 7 takes many seconds.
-FORMS = {"inference": {}, "training": {"training": True}, "jit": {"jit_compile": True}}
+FORMS = {
+    "inference": {},
+    "bounded": {"bounded": True},
+    "training": {"training": True},
+    "jit": {"jit_compile": True},
+}
 in_each_form = pytest.mark.parametrize("form", FORMS)
 with_prior = pytest.mark.parametrize("prior", [False, True], ids=["no prior", "prior"])
 
@@ -42,13 +47,13 @@ def relate(inputs, size, form):
 @pytest.mark.parametrize(
     "batch, height, width, maps, channels, size, forms",
     [
-        (1, 1, 1, 1, 1, 7, ("inference", "training")),
+        (1, 1, 1, 1, 1, 7, ("inference", "bounded", "training")),
         (1, 1, 1, 1, 1, 3, ("jit",)),
-        (1, 2, 9, 1, 3, 5, ("inference", "training")),
-        (2, 5, 4, 2, 6, 3, ("inference", "training", "jit")),
-        (1, 8, 9, 3, 3, 7, ("inference", "training")),
-        (3, 4, 3, 2, 4, 1, ("inference", "training")),
-        (1, 3, 3, 2, 2, 9, ("inference", "training")),
+        (1, 2, 9, 1, 3, 5, ("inference", "bounded", "training")),
+        (2, 5, 4, 2, 6, 3, ("inference", "bounded", "training", "jit")),
+        (1, 8, 9, 3, 3, 7, ("inference", "bounded", "training")),
+        (3, 4, 3, 2, 4, 1, ("inference", "bounded", "training")),
+        (1, 3, 3, 2, 2, 9, ("inference", "bounded", "training")),
     ],
 )
 def test_local_relation_is_equations_10_and_11(rng, batch, height, width, maps, channels, size, prior, forms):
