@@ -81,7 +81,7 @@ class FitConfig:
         lr: folder of real low-resolution photos: needed by stage style; stage sr takes real styles from it.
         style: where stage sr's pairs come from: a styleVAE's run folder or name, bicubic or classical.
         out: the run's folder. A run that is there already goes on.
-        init: run folder or name whose weights to start from.
+        init: run folder, name, exported model or .keras file whose weights to start from.
         scale: 2, 4 or 8.
         hr_size: side of the faces in stage style, in pixels.
         patch_size: side of the HR patches in stage sr, in pixels.

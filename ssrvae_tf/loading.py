@@ -114,6 +114,25 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
         raise UserError(f"{fit}: give a run of the same settings") from error
 
 
+def start_from(model: keras.Model, name_or_run: str | os.PathLike) -> None:
+    """Give a model the weights of another of the same settings, by what `load` takes.
+
+    Raises:
+        UserError: if there is none, or it is another kind of model.
+    """
+    file = keras_file(name_or_run)
+    if not file:
+        return load_weights(model, find(name_or_run) / WEIGHTS)
+    other = _from_keras(file)
+    shapes = [[weight.shape for weight in each.weights] for each in (other, model)]
+    if type(other) is not type(model) or shapes[0] != shapes[1]:
+        here = f"{type(model).__name__} of these settings"
+        raise UserError(
+            f"{file}: its {type(other).__name__} does not fit the {here}: give a model of the same settings"
+        )
+    model.set_weights(other.get_weights())
+
+
 def save_weights(model: keras.Model, path: str | os.PathLike, dtype: str = "float32") -> None:
     """Write what is needed for use, not for training, beside and renamed.
 

@@ -219,7 +219,7 @@ def _compiled(settings: FitConfig) -> keras.Model:
     except ValueError as error:
         raise UserError(str(error)) from error
     if settings.init:
-        loading.load_weights(model, loading.find(settings.init) / loading.WEIGHTS)
+        loading.start_from(model, settings.init)
     steps = settings.epochs * settings.steps_per_epoch
 
     def optimizer(rate: float, ema: float, beta_1: float = 0.9):

@@ -10,6 +10,7 @@ from tiny_runs import PLAIN, run, tiny, weights
 
 from ssrvae_tf import load
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.models import EDSR, SRNetwork
 from ssrvae_tf.training.run import fit
 
 
@@ -75,10 +76,20 @@ def test_a_time_limit_ends_between_two_steps_and_the_run_goes_on_later(photo_fol
 
 def test_weights_to_start_from_are_taken(photo_folder, tmp_path):
     first = fit(tiny("sr", photo_folder, tmp_path / "first", sr_network=PLAIN, epochs=1))
-    settings = {"init": str(tmp_path / "first"), "learning_rate": 1e-12, "schedule": "constant"}
-    second = fit(tiny("sr", photo_folder, tmp_path / "second", sr_network=PLAIN, epochs=1, **settings))
-    for got, wanted in zip(second.get_weights(), first.get_weights()):
-        np.testing.assert_allclose(got, wanted, atol=1e-6)
+    first.save(tmp_path / "first.keras")
+    for number, init in enumerate((tmp_path / "first", tmp_path / "first.keras")):
+        settings = {"init": str(init), "learning_rate": 1e-12, "schedule": "constant"}
+        second = fit(tiny("sr", photo_folder, tmp_path / f"from_{number}", sr_network=PLAIN, epochs=1, **settings))
+        for got, wanted in zip(second.get_weights(), first.get_weights()):
+            np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [lambda: EDSR(2, 8, 1), lambda: SRNetwork(2, 16, 0, 0)])
+def test_a_keras_file_of_another_model_is_no_start(make, photo_folder, tmp_path):
+    other = make()
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(UserError, match=f"other.keras: its {type(other).__name__} does not fit the SRNetwork"):
+        fit(tiny("sr", photo_folder, tmp_path / "run", sr_network=PLAIN, init=str(tmp_path / "other.keras")))
 
 
 _TWO_DEVICES = """
