@@ -20,7 +20,7 @@ class Client(abc.ABC):
         address: of the server.
         model: its name there.
         version: None for the newest.
-        timeout: seconds that one try may take.
+        timeout: seconds that one try may take; as long as the compose file lets the server take for the largest photos.
         retries: how often a request is repeated, each time after a longer pause, where the server is not there, or
             says that it is busy. Never after a timeout, which would double the load, and never where it refused.
         signature: the one that takes and gives encoded images.

@@ -38,7 +38,7 @@ class GrpcClient(Client):
         address: str,
         model: str = "ssrvae",
         version: int | None = None,
-        timeout: float = 60,
+        timeout: float = 120,
         retries: int = 3,
         signature: str = "upscale_bytes",
         credentials=None,

@@ -42,7 +42,7 @@ class RestClient(Client):
         address: str,
         model: str = "ssrvae",
         version: int | None = None,
-        timeout: float = 60,
+        timeout: float = 120,
         retries: int = 3,
         signature: str = "upscale_bytes",
     ):
