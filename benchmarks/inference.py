@@ -3,8 +3,8 @@
     python -m benchmarks.inference [--sizes 32 64 128] [--batches 1 16] [--model faces-x4]
 
 Keras' `predict` and its graph, the SavedModel's signature, TFLite (on LiteRT where it is installed) and ONNX, with the
-largest difference to `predict`. TFLite takes a batch photo by photo. All sizes and batches take half an hour on two
-cores: 128x128 photos spend it on attention, and batches of them on nothing else.
+largest difference to `predict`. TFLite takes a batch photo by photo. All sizes and batches take some twenty minutes on
+two cores: 128x128 photos spend it on attention, and batches of them on nothing else.
 
 Rivals take turns, and medians are compared, so that the ratios hold on a busy machine; the times do not.
 """
@@ -25,15 +25,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from benchmarks.training import median_seconds, table
 from ssrvae_tf import load
 from ssrvae_tf.engines import KerasEngine, SavedModelEngine, TFLiteEngine
+from ssrvae_tf.exporting.calibration import faces
 from ssrvae_tf.exporting.onnx import export_onnx
 from ssrvae_tf.exporting.saved_model import export_saved_model
 from ssrvae_tf.exporting.tflite import export_tflite
-from ssrvae_tf.photos import sample_photos
 
 _TFLITE = ("none", "float16", "dynamic")
 _GRAPH = "Keras graph"
@@ -61,8 +60,8 @@ def _onnx(path: Path):
 
 
 def measure(runs, side: int, batch: int, repetitions: int) -> list[tuple]:
-    face = Image.open(sample_photos()[0]).convert("RGB").crop((96, 0, 352, 256)).resize((side, side), Image.BICUBIC)
-    lr = np.repeat(np.asarray(face, np.float32)[None] / 255.0, batch, 0)
+    face, _ = faces(None, 4, (side, side))[0]
+    lr = np.repeat(face[None], batch, 0)
     if 4 * batch * side**4 > _ONNX_BYTES:
         runs = {name: run for name, run in runs.items() if name != "ONNX"}
     wanted = runs["Keras predict"](lr[:1])

@@ -76,8 +76,8 @@ def _kept_file(model) -> Path:
     """Where the file of these very weights lies, or would."""
     digest = hashlib.sha256(f"{__version__} {tf.__version__}".encode())
     single = loading.keras_file(model)
-    folder = None if single else loading.find(model)
-    for part in [single] if single else [folder / loading.CONFIG, folder / loading.WEIGHTS]:
+    files = [single] if single else [loading.find(model) / name for name in (loading.CONFIG, loading.WEIGHTS)]
+    for part in files:
         digest.update(part.read_bytes())
     return Path(platformdirs.user_cache_dir("ssrvae_tf"), f"{digest.hexdigest()[:32]}.tflite")
 

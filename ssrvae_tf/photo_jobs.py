@@ -28,6 +28,7 @@ from ssrvae_tf.photo_files import Photo
 # What no other photo of the job will be spared.
 _HOPELESS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 _LARGE = 256_000_000  # bytes of a result beside which no other is held
+_LARGE_SOURCE = _LARGE // 16  # of the photo that such a result comes from at four times
 _SHOWN = 20
 
 
@@ -295,7 +296,7 @@ def run(
                         raise photo
                     if photo.note:
                         bar.write(photo.note, file=sys.stderr)
-                    if photo.pixels.nbytes >= _LARGE // 16:
+                    if photo.pixels.nbytes >= _LARGE_SOURCE:
                         _trim_heap()
                     result = work(item, photo, report)
                     settle(jobs - 1 if result.pixels.nbytes < _LARGE else 0)

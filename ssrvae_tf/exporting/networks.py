@@ -18,6 +18,11 @@ def with_chunk(model: keras.Model, chunk: int | None) -> keras.Model:
     """An SRNetwork whose attention holds `chunk` queries at once, None: all. Other models as they are."""
     if not isinstance(model, SRNetwork) or model.get_config()["chunk"] == chunk:
         return model
+    return copied(model, chunk)
+
+
+def copied(model: SRNetwork, chunk: int | None) -> SRNetwork:
+    """A copy whose attention holds `chunk` queries at once."""
     copy = SRNetwork.from_config({**model.get_config(), "chunk": chunk})
     copy.set_weights(model.get_weights())
     return copy

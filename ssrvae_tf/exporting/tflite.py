@@ -16,10 +16,11 @@ from ssrvae_tf import __version__
 from ssrvae_tf.engines import TFLiteEngine
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.calibration import faces
-from ssrvae_tf.exporting.networks import network_file, with_chunk
+from ssrvae_tf.exporting.networks import copied, network_file, with_chunk
 from ssrvae_tf.exporting.tflite_metadata import with_metadata
 from ssrvae_tf.layers import LARB
 from ssrvae_tf.metrics import psnr
+from ssrvae_tf.models import SRNetwork
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int16x8")
 _SIDE = 32  # of the faces that a file is calibrated and compared with Keras on
@@ -83,10 +84,10 @@ def _converted(model, quantize: str, fixed_size, pairs) -> bytes:
 
 
 def _bounded(model):
-    """A copy whose numbers all keep to ranges that 16 bits can hold."""
-    copy = type(model).from_config(model.get_config())
-    copy.set_weights(model.get_weights())
-    copy = with_chunk(copy, None)
+    """The network with numbers that all keep to ranges that 16 bits can hold."""
+    if not isinstance(model, SRNetwork):
+        return model
+    copy = copied(model, None)
     for layer in copy.layers:
         if isinstance(layer, LARB):
             layer.attention.bounded = True
