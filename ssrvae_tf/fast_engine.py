@@ -21,6 +21,7 @@ from ssrvae_tf.errors import UserError
 _WORTH_A_FILE = 1_000_000  # pixels
 # Attention is in one piece in a file: of tiles of 64x64 it takes 67 MB, growing with the square of the area.
 _LARGEST = 64**2
+_KEPT = 8  # files, of 1 to 3 MB: of the models last used
 
 
 class FastEngine:
@@ -66,7 +67,9 @@ def fastest(engine, model, pixels: int):
 
 def _opened(engine, file: Path) -> FastEngine:
     try:
-        return FastEngine(engine, file)
+        fast = FastEngine(engine, file)
+        file.touch()  # a sign of use, for `_forget_oldest`
+        return fast
     except UserError:
         file.unlink(missing_ok=True)  # damaged: the next job makes it anew
         raise
@@ -91,3 +94,11 @@ def _make(model, file: Path) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"export ended with {done.returncode}"]
         raise UserError(lines[-1])
+    _forget_oldest(file.parent)
+
+
+def _forget_oldest(folder: Path) -> None:
+    """Keeps what was used last. Another process may have removed a file already."""
+    used = sorted(((file.stat().st_mtime, file) for file in folder.glob("*.tflite")), reverse=True)
+    for _, file in used[_KEPT:]:
+        file.unlink(missing_ok=True)

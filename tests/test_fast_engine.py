@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -63,6 +64,19 @@ def test_other_weights_get_another_file(made):
     model.set_weights([value + 0.01 for value in model.get_weights()])
     loading.save_weights(model, other / loading.WEIGHTS)
     assert isinstance(fastest(engine(other), other, 1), KerasEngine)
+
+
+def test_only_the_files_last_used_are_kept(run):
+    pytest.importorskip("ai_edge_litert")
+    folder = run.parent / "cache" / "ssrvae_tf"
+    folder.mkdir(parents=True)
+    for age in range(10):
+        file = folder / f"{age}.tflite"
+        file.touch()
+        os.utime(file, (1_000_000_000 - age,) * 2)
+    fastest(engine(run), run, LARGE_JOB)
+    left = {file.stem for file in kept(run)}
+    assert len(left) == 8 and left >= set("0123456") and not left & set("789")
 
 
 def test_a_damaged_file_is_removed_and_said(made, capsys):
