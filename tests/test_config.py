@@ -69,6 +69,7 @@ def test_the_command_line_overrides_the_file_wherever_it_stands(order, tmp_path)
         ("--sr-network.filters -8", "--sr-network.filters -8: it must be at least 1"),
         ("--ema 1", "--ema 1.0: it must be at least 0 and below 1"),
         ("--bicubic-share 2", "--bicubic-share 2.0: it must be from 0 to 1"),
+        ("--sharpen -1", "--sharpen -1.0: it must be at least 0"),
         ("--max-minutes 0", "--max-minutes 0.0: it must be above 0"),
         ("--seed -1", "--seed -1: it must be from 0"),
         ("--hr", "--hr: expected one argument"),

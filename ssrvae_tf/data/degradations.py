@@ -69,6 +69,14 @@ def classical(hr, scale: int, kind_seed, noise_seed):
     return _with_static_size(lr if hr.shape.rank == 4 else lr[0], hr, scale)
 
 
+def unsharp_mask(images, amount: float):
+    """images + amount * (images - gaussian(images)), sigma 1 pixel: (B, H, W, 3) in [0, 1] -> the same shape and range.
+
+    Borders are mirrored.
+    """
+    return tf.clip_by_value(_blur(images, 0.0, 1.0, 0.0, amount, 1.0), 0.0, 1.0)
+
+
 def _with_static_size(lr, hr, scale):
     height, width = (None if side is None else side // scale for side in hr.shape[-3:-1])
     return tf.ensure_shape(lr, [*hr.shape[:-3], height, width, hr.shape[-1]])

@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from ssrvae_tf.data.degradations import bicubic, classical
+from ssrvae_tf.data.degradations import bicubic, classical, unsharp_mask
 from ssrvae_tf.data.photos import PhotoSet
 from ssrvae_tf.errors import UserError
 
@@ -79,6 +79,7 @@ def sr_batches(
     degrade="bicubic",
     styles: PhotoSet | None = None,
     bicubic_share: float = 0.0,
+    sharpen: float = 0.0,
     start_step: int = 0,
 ) -> tf.data.Dataset:
     """Pairs for the SR network, without end: (lr, hr) float32 in [0, 1], hr (B, P, P, 3), lr (B, P/scale, P/scale, 3).
@@ -90,6 +91,7 @@ def sr_batches(
             (hr (B, P, P, 3), styles (B, s, s, 3) or None, seed (2,) int64) -> lr.
         styles: real LR photos, from which `degrade` gets a random batch, s = styles.size.
         bicubic_share: the share of samples that are shrunk bicubically instead, so that clean photos stay clean.
+        sharpen: amount of the unsharp mask that the HR patches get once LR is made of them: of the answers alone.
         start_step: the first step to give.
 
     Raises:
@@ -122,17 +124,21 @@ def sr_batches(
 
     def pair(batch):
         first = batch["index"][0]
+        hr = batch["hr"]
         if degrade == "bicubic":
-            return bicubic(batch["hr"], scale), batch["hr"]
+            return bicubic(hr, scale), answer(hr)
         if callable(degrade):
-            lr = degrade(batch["hr"], batch.get("style"), _seed(seed, _DEGRADE, first))
+            lr = degrade(hr, batch.get("style"), _seed(seed, _DEGRADE, first))
             lr = tf.ensure_shape(lr, (batch_size, patch_size // scale, patch_size // scale, 3))
         else:
             lr = batch["lr"]
         if bicubic_share > 0:
             chance = tf.random.stateless_uniform((batch_size, 1, 1, 1), _seed(seed, _SHARE, first), alg="philox")
-            lr = tf.where(chance < bicubic_share, bicubic(batch["hr"], scale), lr)
-        return lr, batch["hr"]
+            lr = tf.where(chance < bicubic_share, bicubic(hr, scale), lr)
+        return lr, answer(hr)
+
+    def answer(hr):
+        return tf.ensure_shape(unsharp_mask(hr, sharpen), hr.shape) if sharpen else hr
 
     batches = _samples(sample, batch_size, start_step)
     return batches.map(pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)

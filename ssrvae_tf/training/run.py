@@ -241,8 +241,8 @@ def _batches(settings: FitConfig, photos: dict[str, PhotoSet], degrade, start_st
     if settings.stage == "style":
         synthetic = settings.style_vae.form == "transfer"
         return style_batches(photos["hr"], photos["lr"], settings.hr_size, scale, batch, seed, start_step, synthetic)
-    share, lr = settings.bicubic_share, photos.get("lr")
-    return sr_batches(photos["hr"], settings.patch_size, scale, batch, seed, degrade, lr, share, start_step)
+    share, sharpen, lr = settings.bicubic_share, settings.sharpen, photos.get("lr")
+    return sr_batches(photos["hr"], settings.patch_size, scale, batch, seed, degrade, lr, share, sharpen, start_step)
 
 
 def _spans(done: int, total: int, steps_per_epoch: int) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ssrvae_tf.data import bicubic, classical
-from ssrvae_tf.data.degradations import _blur, _jpeg
+from ssrvae_tf.data.degradations import _blur, _jpeg, unsharp_mask
 
 
 def a_photo(height=64, width=64, seed=0):
@@ -51,6 +51,19 @@ def test_bicubic_stays_in_range_where_it_overshoots():
     edge[:, 14:] = 1
     lr = bicubic(edge, 4).numpy()
     assert lr.min() == 0 and lr.max() == 1
+
+
+def test_unsharp_mask_equals_its_formula():
+    images = 0.2 + 0.6 * np.stack([a_photo(24, 31, seed) for seed in (1, 2)])
+    taps = np.exp(-0.5 * np.arange(-8, 9) ** 2)
+    taps /= taps.sum()
+    smooth = np.pad(images, [(0, 0), (8, 8), (8, 8), (0, 0)], "symmetric")
+    for axis in (1, 2):
+        smooth = np.apply_along_axis(np.convolve, axis, smooth, taps, "valid")
+    expected = np.clip(images + 0.7 * (images - smooth), 0, 1)
+    actual = unsharp_mask(tf.constant(images, tf.float32), 0.7).numpy()
+    np.testing.assert_allclose(actual, expected, atol=2e-3)
+    assert actual.std() > 1.01 * images.std()
 
 
 @pytest.mark.parametrize("scale, shape", [(2, (32, 48)), (3, (33, 48)), (4, (64, 32)), (8, (64, 128)), (4, (16, 16))])

@@ -6,6 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ssrvae_tf.data import PhotoSet, bicubic, sr_batches, style_batches
+from ssrvae_tf.data.degradations import unsharp_mask
 from ssrvae_tf.errors import UserError
 
 
@@ -141,6 +142,15 @@ def test_bicubic_share_is_the_share_of_samples():
         batches = arrays(sr(degrade=white, bicubic_share=share), 25)
         clean = np.concatenate([(lr < 1).any((1, 2, 3)) for lr, _ in batches])
         assert low <= clean.mean() <= high
+
+
+@pytest.mark.parametrize("degrade", ["bicubic", "classical", noisy_styles])
+def test_sharpening_changes_the_answers_alone(degrade):
+    plain_pairs, sharp_pairs = (arrays(sr(degrade=degrade, sharpen=amount), 2) for amount in (0.0, 0.5))
+    for (lr, hr), (same_lr, sharp) in zip(plain_pairs, sharp_pairs):
+        np.testing.assert_array_equal(lr, same_lr)
+        np.testing.assert_allclose(sharp, unsharp_mask(hr, 0.5), atol=1e-6)
+        assert sharp.std() > hr.std()
 
 
 def test_classical_pairs_differ_in_kind_within_a_batch():
