@@ -87,7 +87,7 @@ class FitConfig:
         patch_size: side of the HR patches in stage sr, in pixels.
         crop: fit shrinks larger photos to hr_size first (folders of faces), random cuts patches at full size.
         bicubic_share: share of stage sr's pairs that is shrunk bicubically, so that clean photos do not suffer.
-        sharpen: amount of an unsharp mask, 1 pixel wide, on stage sr's answers; 0.5 makes results crisper.
+        sharpen: amount of an unsharp mask, 1 pixel wide, on stage sr's targets; 0.5 makes results crisper.
         batch_size: samples of a step, over all devices.
         epochs: epochs to train in all.
         steps_per_epoch: steps of an epoch; unset, as many as one pass over the HR photos takes.

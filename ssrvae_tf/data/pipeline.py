@@ -91,7 +91,7 @@ def sr_batches(
             (hr (B, P, P, 3), styles (B, s, s, 3) or None, seed (2,) int64) -> lr.
         styles: real LR photos, from which `degrade` gets a random batch, s = styles.size.
         bicubic_share: the share of samples that are shrunk bicubically instead, so that clean photos stay clean.
-        sharpen: amount of the unsharp mask that the HR patches get once LR is made of them: of the answers alone.
+        sharpen: amount of the unsharp mask that the HR patches get once LR is made of them: of the targets alone.
         start_step: the first step to give.
 
     Raises:
@@ -126,7 +126,7 @@ def sr_batches(
         first = batch["index"][0]
         hr = batch["hr"]
         if degrade == "bicubic":
-            return bicubic(hr, scale), answer(hr)
+            return bicubic(hr, scale), target(hr)
         if callable(degrade):
             lr = degrade(hr, batch.get("style"), _seed(seed, _DEGRADE, first))
             lr = tf.ensure_shape(lr, (batch_size, patch_size // scale, patch_size // scale, 3))
@@ -135,9 +135,9 @@ def sr_batches(
         if bicubic_share > 0:
             chance = tf.random.stateless_uniform((batch_size, 1, 1, 1), _seed(seed, _SHARE, first), alg="philox")
             lr = tf.where(chance < bicubic_share, bicubic(hr, scale), lr)
-        return lr, answer(hr)
+        return lr, target(hr)
 
-    def answer(hr):
+    def target(hr):
         return tf.ensure_shape(unsharp_mask(hr, sharpen), hr.shape) if sharpen else hr
 
     batches = _samples(sample, batch_size, start_step)

@@ -145,7 +145,7 @@ def test_bicubic_share_is_the_share_of_samples():
 
 
 @pytest.mark.parametrize("degrade", ["bicubic", "classical", noisy_styles])
-def test_sharpening_changes_the_answers_alone(degrade):
+def test_sharpening_changes_the_targets_alone(degrade):
     plain_pairs, sharp_pairs = (arrays(sr(degrade=degrade, sharpen=amount), 2) for amount in (0.0, 0.5))
     for (lr, hr), (same_lr, sharp) in zip(plain_pairs, sharp_pairs):
         np.testing.assert_array_equal(lr, same_lr)
