@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -68,11 +69,12 @@ def fastest(engine, model, pixels: int):
 def _opened(engine, file: Path) -> FastEngine:
     try:
         fast = FastEngine(engine, file)
-        file.touch()  # a sign of use, for `_forget_oldest`
-        return fast
     except UserError:
         file.unlink(missing_ok=True)  # damaged: the next job makes it anew
         raise
+    with contextlib.suppress(OSError):  # a folder that is only read, or a file removed since
+        os.utime(file)  # a sign of use, for `_forget_oldest`
+    return fast
 
 
 def _kept_file(model) -> Path:

@@ -74,7 +74,8 @@ def unsharp_mask(images, amount: float):
 
     Borders are mirrored.
     """
-    return tf.clip_by_value(_blur(images, 0.0, 1.0, 0.0, amount, 1.0), 0.0, 1.0)
+    sharp = tf.clip_by_value(_blur(images, 0.0, 1.0, 0.0, amount, 1.0), 0.0, 1.0)
+    return tf.ensure_shape(sharp, images.shape)
 
 
 def _with_static_size(lr, hr, scale):

@@ -138,7 +138,7 @@ def sr_batches(
         return lr, target(hr)
 
     def target(hr):
-        return tf.ensure_shape(unsharp_mask(hr, sharpen), hr.shape) if sharpen else hr
+        return unsharp_mask(hr, sharpen) if sharpen else hr
 
     batches = _samples(sample, batch_size, start_step)
     return batches.map(pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
