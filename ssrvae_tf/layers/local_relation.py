@@ -118,7 +118,8 @@ def _unfolded(size: int, share: int, bounded: bool, query: tf.Tensor, key: tf.Te
         mixed += tf.reduce_sum(columns * tf.expand_dims(weight, 1), 0)
         before = [mixed]
     mixed /= tf.reduce_sum(weights, [0, 1])  # (C / G, B, H, W, G)
-    return tf.concat(tf.unstack(mixed, share), -1)
+    # Of tf.unstack here, TFLite's converter makes a wrong reshape, once the shapes are known.
+    return tf.concat([mixed[index] for index in range(share)], -1)
 
 
 @functools.lru_cache(maxsize=None)

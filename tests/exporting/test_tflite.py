@@ -46,6 +46,12 @@ def test_any_size_gives_what_keras_gives(network, path, size):
     np.testing.assert_allclose(made, network.predict(lr(*size), verbose=0), atol=1e-4)
 
 
+def test_a_fixed_size_gives_what_keras_gives(tmp_path):
+    network = lively(SRNetwork(2, 16, 1, 1, kernel_size=3))
+    made = TFLiteEngine(export_tflite(network, tmp_path / "a.tflite", fixed_size=(12, 20)))(lr(12, 20))
+    np.testing.assert_allclose(made, network.predict(lr(12, 20), verbose=0), atol=1e-5)
+
+
 def test_only_builtin_operators_are_used(path):
     interpreter = tf.lite.Interpreter(str(path))
     interpreter.allocate_tensors()  # fails on operators of TensorFlow's own
