@@ -87,6 +87,7 @@ class FitConfig:
         patch_size: side of the HR patches in stage sr, in pixels.
         crop: fit shrinks larger photos to hr_size first (folders of faces), random cuts patches at full size.
         bicubic_share: share of stage sr's pairs that is shrunk bicubically, so that clean photos do not suffer.
+        classical_share: share that is degraded by random blur, rescaling, noise and JPEG; calms what real styles lack.
         sharpen: amount of an unsharp mask, 1 pixel wide, on stage sr's targets; 0.5 makes results crisper.
         batch_size: samples of a step, over all devices.
         epochs: epochs to train in all.
@@ -114,6 +115,7 @@ class FitConfig:
     patch_size: int = 64
     crop: Literal["fit", "random"] = "fit"
     bicubic_share: float = 0.0
+    classical_share: float = 0.0
     sharpen: float = 0.0
     batch_size: int = 16
     epochs: int = 10
@@ -138,7 +140,11 @@ class FitConfig:
         for name in ("hr_size", "patch_size"):
             self._check(name, lambda value: value % self.scale == 0, f"a multiple of --scale, {self.scale}")
         self._check("warmup_steps", lambda value: value >= 0, "at least 0")
-        self._check("bicubic_share", lambda value: 0 <= value <= 1, "from 0 to 1")
+        for name in ("bicubic_share", "classical_share"):
+            self._check(name, lambda value: 0 <= value <= 1, "from 0 to 1")
+        shares = self.bicubic_share + self.classical_share
+        if shares > 1:
+            raise UserError(f"--bicubic-share and --classical-share are {shares:g} together: at most 1 is wanted")
         self._check("sharpen", lambda value: value >= 0, "at least 0")
         self._check("ema", lambda value: 0 <= value < 1, "at least 0 and below 1")
         self._check("seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")

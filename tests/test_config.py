@@ -69,6 +69,7 @@ def test_the_command_line_overrides_the_file_wherever_it_stands(order, tmp_path)
         ("--sr-network.filters -8", "--sr-network.filters -8: it must be at least 1"),
         ("--ema 1", "--ema 1.0: it must be at least 0 and below 1"),
         ("--bicubic-share 2", "--bicubic-share 2.0: it must be from 0 to 1"),
+        ("--bicubic-share 0.5 --classical-share 0.6", "--classical-share are 1.1 together: at most 1 is wanted"),
         ("--sharpen -1", "--sharpen -1.0: it must be at least 0"),
         ("--max-minutes 0", "--max-minutes 0.0: it must be above 0"),
         ("--seed -1", "--seed -1: it must be from 0"),

@@ -79,6 +79,7 @@ def sr_batches(
     degrade="bicubic",
     styles: PhotoSet | None = None,
     bicubic_share: float = 0.0,
+    classical_share: float = 0.0,
     sharpen: float = 0.0,
     start_step: int = 0,
 ) -> tf.data.Dataset:
@@ -91,6 +92,7 @@ def sr_batches(
             (hr (B, P, P, 3), styles (B, s, s, 3) or None, seed (2,) int64) -> lr.
         styles: real LR photos, from which `degrade` gets a random batch, s = styles.size.
         bicubic_share: the share of samples that are shrunk bicubically instead, so that clean photos stay clean.
+        classical_share: the share of samples that are degraded by "classical" instead. The two are at most 1 together.
         sharpen: amount of the unsharp mask that the HR patches get once LR is made of them: of the targets alone.
         start_step: the first step to give.
 
@@ -117,23 +119,25 @@ def sr_batches(
         element = {"hr": _to_float(images[0]), "index": index}
         if use_styles:
             element["style"] = _to_float(images[1])
-        if degrade == "classical":
+        if degrade == "classical" or classical_share > 0:
             kind, noise = _seed(seed, _KIND, index), _seed(seed, _NOISE, index)
-            element["lr"] = classical(element["hr"], scale, kind, noise)
+            element["classical"] = classical(element["hr"], scale, kind, noise)
         return element
 
     def pair(batch):
         first = batch["index"][0]
         hr = batch["hr"]
         if degrade == "bicubic":
-            return bicubic(hr, scale), target(hr)
-        if callable(degrade):
+            lr = bicubic(hr, scale)
+        elif degrade == "classical":
+            lr = batch["classical"]
+        else:
             lr = degrade(hr, batch.get("style"), _seed(seed, _DEGRADE, first))
             lr = tf.ensure_shape(lr, (batch_size, patch_size // scale, patch_size // scale, 3))
-        else:
-            lr = batch["lr"]
+        chance = tf.random.stateless_uniform((batch_size, 1, 1, 1), _seed(seed, _SHARE, first), alg="philox")
+        if classical_share > 0:
+            lr = tf.where(chance >= 1.0 - classical_share, batch["classical"], lr)
         if bicubic_share > 0:
-            chance = tf.random.stateless_uniform((batch_size, 1, 1, 1), _seed(seed, _SHARE, first), alg="philox")
             lr = tf.where(chance < bicubic_share, bicubic(hr, scale), lr)
         return lr, target(hr)
 

@@ -241,8 +241,9 @@ def _batches(settings: FitConfig, photos: dict[str, PhotoSet], degrade, start_st
     if settings.stage == "style":
         synthetic = settings.style_vae.form == "transfer"
         return style_batches(photos["hr"], photos["lr"], settings.hr_size, scale, batch, seed, start_step, synthetic)
-    share, sharpen, lr = settings.bicubic_share, settings.sharpen, photos.get("lr")
-    return sr_batches(photos["hr"], settings.patch_size, scale, batch, seed, degrade, lr, share, sharpen, start_step)
+    shares = settings.bicubic_share, settings.classical_share
+    own = (degrade, photos.get("lr"), *shares, settings.sharpen, start_step)
+    return sr_batches(photos["hr"], settings.patch_size, scale, batch, seed, *own)
 
 
 def _spans(done: int, total: int, steps_per_epoch: int) -> list[tuple[int, int]]:

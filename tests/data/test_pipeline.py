@@ -55,7 +55,10 @@ def test_style_batches_hold_what_they_promise():
     assert set(style(synthetic=False).element_spec) == {"hr", "lr", "index"}
 
 
-@pytest.mark.parametrize("make", [style, sr, lambda **o: sr(degrade="classical", bicubic_share=0.5, **o)])
+@pytest.mark.parametrize(
+    "make",
+    [style, lambda **o: sr(classical_share=0.5, **o), lambda **o: sr(degrade="classical", bicubic_share=0.5, **o)],
+)
 def test_batches_depend_on_seed_and_step_alone(make):
     whole = arrays(make(), 6)
     assert_same(whole, arrays(make(), 6))
@@ -142,6 +145,20 @@ def test_bicubic_share_is_the_share_of_samples():
         batches = arrays(sr(degrade=white, bicubic_share=share), 25)
         clean = np.concatenate([(lr < 1).any((1, 2, 3)) for lr, _ in batches])
         assert low <= clean.mean() <= high
+
+
+def test_classical_share_is_a_share_of_its_own():
+    white = lambda hr, styles, seed: tf.ones((4, 8, 8, 3))  # noqa: E731
+    batches = arrays(sr(degrade=white, bicubic_share=0.3, classical_share=0.5), 50)
+    hand_made = arrays(sr(degrade="classical"), 50)
+    kinds = np.array(
+        [
+            (np.abs(lr - bicubic(hr, 4)).max((1, 2, 3)) < 1e-6, (lr == made).all((1, 2, 3)), (lr == 1).all((1, 2, 3)))
+            for (lr, hr), (made, _) in zip(batches, hand_made)
+        ]
+    )
+    assert (kinds.sum(1) == 1).all()
+    np.testing.assert_allclose(kinds.mean((0, 2)), [0.3, 0.5, 0.2], atol=0.1)
 
 
 @pytest.mark.parametrize("degrade", ["bicubic", "classical", noisy_styles])
