@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.versions import newest
 
 _PROBE = 16  # side of the input that a scale is read off
+# What interpreters say where numbers of elements or bytes grow too large.
+_NO_MEMORY = re.compile(r"alloc|memory|overflow|failed to (reshape|setup)|too large|BytesRequired|tensor size", re.I)
 
 
 def engine(model):
@@ -29,11 +32,18 @@ def engine(model):
             the path of a `.tflite` file; or an engine.
 
     Raises:
-        UserError: if there is none, or it does not enlarge photos.
+        UserError: if there is none, it does not enlarge photos, or takes more memory than there is.
     """
     if not isinstance(model, (str, os.PathLike)):
         is_engine = hasattr(model, "fixed_size") and not hasattr(model, "predict")
         return model if is_engine else KerasEngine(model)
+    try:
+        return _opened(model)
+    except MemoryError as error:
+        raise UserError(f"{model}: it takes more memory than there is ({error}): take a smaller one") from error
+
+
+def _opened(model):
     if Path(model).suffix == ".tflite":
         return TFLiteEngine(model)
     folder = exported_folder(Path(model))
@@ -67,7 +77,8 @@ class SavedModelEngine:
     """A SavedModel, its `serving_default` from `lr` to `sr`.
 
     Raises:
-        UserError: if it has no such signature, or its graph reaches beyond its own numbers.
+        UserError: if it has no such signature, is damaged, or its graph reaches beyond its own numbers.
+        MemoryError: if it takes more than there is.
     """
 
     fixed_size = None
@@ -78,7 +89,14 @@ class SavedModelEngine:
         from ssrvae_tf.exporting.safety import check_saved_model
 
         check_saved_model(folder)
-        self._model = tf.saved_model.load(os.fspath(folder))  # kept: a signature does not keep its variables alive
+        try:
+            with _memory_errors():
+                # Kept: a signature does not keep its variables alive.
+                self._model = tf.saved_model.load(os.fspath(folder))
+        except MemoryError:
+            raise
+        except Exception as error:  # of any kind, by where the damage is
+            raise UserError(f"{folder}: a damaged SavedModel ({_reason(error)}): export it again") from error
         self._signature = self._model.signatures.get("serving_default")
         takes = list(self._signature.structured_input_signature[1]) if self._signature else []
         gives = list(self._signature.structured_outputs) if self._signature else []
@@ -93,26 +111,33 @@ class SavedModelEngine:
         import tensorflow as tf
 
         with _memory_errors():
-            return self._signature(lr=tf.constant(lr))["sr"].numpy()
+            try:
+                return self._signature(lr=tf.constant(lr))["sr"].numpy()
+            except tf.errors.InvalidArgumentError as error:  # above its limit: smaller tiles are the answer
+                raise MemoryError(_reason(error)) from error
 
 
 class TFLiteEngine:
     """A TFLite file, on all processor cores.
 
     Raises:
-        UserError: if it cannot be read, or does not take and give photos.
+        UserError: if it cannot be read, has operators that are not built in, or does not take and give photos.
+        MemoryError: if its fixed size takes more than there is.
     """
 
     def __init__(self, path: str | os.PathLike):
         from ssrvae_tf.tflite_runtime import interpreter
 
-        if not Path(path).is_file():
-            raise UserError(f"{path}: no such file")
+        self._path = path
         try:
             self._interpreter = interpreter(path)
             (takes,), (gives,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        except ValueError as error:
-            raise UserError(f"{path}: not a TFLite network of one input and one output ({error})") from error
+        except FileNotFoundError as error:
+            raise UserError(f"{path}: no such file") from error
+        except OSError as error:
+            raise UserError(f"{str(path)[:80]}: cannot be read ({error.strerror})") from error
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"{path}: not a TFLite network of one input and one output ({_reason(error)})") from error
         shape = list(takes["shape_signature"])
         if len(shape) != 4 or shape[3] != 3 or takes["dtype"] != np.float32:
             kind = takes["dtype"].__name__
@@ -127,14 +152,28 @@ class TFLiteEngine:
         return np.concatenate([self._one(photo[None]) for photo in lr])
 
     def _one(self, photo):
-        with _memory_errors():
-            if self._shape != photo.shape:
-                self._interpreter.resize_tensor_input(self._input, photo.shape)
-                self._interpreter.allocate_tensors()
-                self._shape = photo.shape
-            self._interpreter.set_tensor(self._input, photo)
-            self._interpreter.invoke()
-            return self._interpreter.get_tensor(self._output)
+        try:
+            return self._run(photo)
+        except (RuntimeError, ValueError) as error:
+            from ssrvae_tf.tflite_runtime import interpreter
+
+            # Of the errors that it tells by their text only. After one, an interpreter is in no state to go on.
+            self._interpreter, self._shape = interpreter(self._path), None
+            height, width = photo.shape[1:3]
+            if height * width <= _PROBE**2 or not _NO_MEMORY.search(str(error)):
+                raise UserError(
+                    f"{self._path}: it cannot enlarge {height}x{width} pixels ({_reason(error)})"
+                ) from error
+            raise MemoryError(_reason(error)) from error
+
+    def _run(self, photo):
+        if self._shape != photo.shape:
+            self._interpreter.resize_tensor_input(self._input, photo.shape)
+            self._interpreter.allocate_tensors()
+            self._shape = photo.shape
+        self._interpreter.set_tensor(self._input, photo)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)
 
 
 class ServerEngine:
@@ -156,10 +195,15 @@ class ServerEngine:
 
 
 def exported_folder(path: Path) -> Path | None:
-    """The SavedModel in `path`, or of its newest version as TensorFlow Serving lays them out; None if there is none."""
-    if (path / "saved_model.pb").is_file():
-        return path
-    return newest(path, "saved_model.pb")
+    """The SavedModel in `path`, or of its newest version as TensorFlow Serving lays them out; None if there is none.
+
+    Raises:
+        UserError: if `path` cannot be looked for, such as a name that is too long.
+    """
+    try:
+        return path if (path / "saved_model.pb").is_file() else newest(path, "saved_model.pb")
+    except OSError as error:
+        raise UserError(f"{str(path)[:80]}: no such model ({error.strerror})") from error
 
 
 def _measured_scale(run, height: int, width: int) -> int:
@@ -174,4 +218,8 @@ def _memory_errors():
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError(str(error)[:200]) from error
+        raise MemoryError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

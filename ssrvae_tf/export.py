@@ -38,10 +38,15 @@ def export(
         the version's folder and the files.
 
     Raises:
-        UserError: if nothing is asked for, there is no such model, or something cannot be written.
+        UserError: if nothing is asked for, or settings of a TFLite file without one, there is no such model, or
+            something cannot be written.
     """
     if not (savedmodel or tflite or onnx):
         raise UserError("nothing to write: give --savedmodel DIR, --tflite FILE or --onnx FILE")
+    of_tflite = {"--quantize": quantize != "none", "--fixed-size": fixed_size, "--calibrate": calibrate}
+    given = ", ".join(option for option, value in of_tflite.items() if value)
+    if given and not tflite:
+        raise UserError(f"{given}: for a TFLite file only: add --tflite FILE, or leave it out")
     from ssrvae_tf import loading
 
     network = loading.load(model)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
+from typing import Iterator
 
 import h5py
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
 from ssrvae_tf import config as configuration
@@ -22,6 +25,8 @@ KERAS = "model.keras"  # instead of both, for networks that no run can have
 # Queries of global attention held at once, where the run's settings leave it open: a photo of 256x256 would otherwise
 # take 17 GB for one attention matrix.
 CHUNK = 1024
+# Numbers in damaged settings ask for more memory than there is, or for what no operator takes.
+_DAMAGE = (*trusted.DAMAGE, MemoryError, tf.errors.OpError)
 
 
 def shipped() -> list[str]:
@@ -40,21 +45,35 @@ def find(name_or_run: str | os.PathLike) -> Path:
         UserError: if it is none of these.
     """
     given = Path(name_or_run)
-    for folder in (given, newest(given, CONFIG), SHIPPED / name_or_run):
-        if folder and (folder / CONFIG).is_file():
-            if not (folder / WEIGHTS).is_file():
-                raise UserError(f"{folder}: no {WEIGHTS} yet: let its first epoch end")
-            return folder
-    trusted.refuse(given)
+    with _looking_for(given):
+        for folder in (given, newest(given, CONFIG), SHIPPED / name_or_run):
+            if folder and (folder / CONFIG).is_file():
+                if not (folder / WEIGHTS).is_file():
+                    raise UserError(f"{folder}: no {WEIGHTS} yet: let its first epoch end")
+                return folder
+        trusted.refuse(given)
     names = ", ".join(shipped()) or "(none shipped)"
     raise UserError(f"{name_or_run}: no such model: give the --out folder of a run, or one of {names}")
 
 
 def keras_file(path: str | os.PathLike) -> Path | None:
-    """The .keras file that `path` is, or that lies in this exported version or in the newest one; None without one."""
+    """The .keras file that `path` is, or that lies in this exported version or in the newest one; None without one.
+
+    Raises:
+        UserError: if `path` cannot be looked for, such as a name that is too long.
+    """
     path = Path(path)
-    folder = path if (path / KERAS).is_file() else newest(path, KERAS)
-    return folder / KERAS if folder else path if path.suffix == ".keras" and path.is_file() else None
+    with _looking_for(path):
+        folder = path if (path / KERAS).is_file() else newest(path, KERAS)
+        return folder / KERAS if folder else path if path.suffix == ".keras" and path.is_file() else None
+
+
+@contextlib.contextmanager
+def _looking_for(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{str(path)[:80]}: no such model ({error.strerror})") from error
 
 
 def build(settings: configuration.FitConfig) -> keras.Model:
@@ -76,15 +95,22 @@ def load(name_or_run: str | os.PathLike) -> keras.Model:
         name_or_run: as for `find`, or a .keras file.
 
     Raises:
-        UserError: if there is no such model, it could run code, or its files do not fit together.
+        UserError: if there is no such model, it could run code, its files are damaged or do not fit together, or it
+            takes more memory than there is.
     """
     file = keras_file(name_or_run)
     if file:
         return _from_keras(file)
     folder = find(name_or_run)
-    settings = configuration.read(folder / CONFIG)
-    network = dataclasses.replace(settings.sr_network, chunk=settings.sr_network.chunk or CHUNK)
-    model = build(dataclasses.replace(settings, sr_network=network))
+    try:
+        settings = configuration.read(folder / CONFIG)
+        network = dataclasses.replace(settings.sr_network, chunk=settings.sr_network.chunk or CHUNK)
+        model = build(dataclasses.replace(settings, sr_network=network))
+        if isinstance(model, StyleVAE):
+            model.build_networks()
+    except _DAMAGE as error:
+        text = f"{folder / CONFIG}: no network can be built from it ({trusted.reason(error)})"
+        raise UserError(f"{text}: restore the file, or take another folder") from error
     load_weights(model, folder / WEIGHTS)
     return model
 
@@ -93,9 +119,9 @@ def _from_keras(path: Path) -> keras.Model:
     trusted.check_keras_file(path)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: it is damaged, or of another version ({reason}): save it again") from error
+    except _DAMAGE as error:
+        text = f"{path}: it is damaged, or of another version ({trusted.reason(error)})"
+        raise UserError(f"{text}: save it again") from error
 
 
 def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
@@ -108,9 +134,8 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
         model.build_networks()
     try:
         model.load_weights(os.fspath(path))
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        fit = f"{path}: its weights do not fit this model ({reason})"
+    except _DAMAGE as error:
+        fit = f"{path}: its weights do not fit this model ({trusted.reason(error)})"
         raise UserError(f"{fit}: give a run of the same settings") from error
 
 

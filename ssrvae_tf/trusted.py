@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 from tensorflow import keras
@@ -12,6 +13,8 @@ from ssrvae_tf.errors import UserError
 
 # More members would be unpacked, and weights as .npz may hold pickles.
 _MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+_LARGEST = 2**24  # bytes of a member, unpacked; weights may have more, but hardly pack
+_RATIO = 20  # of the weights to the whole file
 _PACKAGE = "ssrvae_tf>"
 _BUILT_IN = {
     "keras.layers": {"InputLayer", "Conv2D", "Dense", "Add", "Concatenate", "ReLU"},
@@ -22,6 +25,14 @@ _WANTED = (
     "give the folder of a run, a folder that python -m ssrvae_tf.export wrote, or a .keras file of a network of this "
     "package"
 )
+
+# What damaged files of models raise, by where the damage is; RuntimeError also of encrypted and deeply nested ones.
+DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
+
+
+def reason(error: Exception) -> str:
+    """What it says, in one short line."""
+    return " ".join(str(error).split())[:200]
 
 
 def refuse(path: Path) -> None:
@@ -49,15 +60,30 @@ def check_keras_file(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             others = sorted(set(archive.namelist()) - _MEMBERS)
+            _check_sizes(archive, path)
             config = json.loads(archive.read("config.json"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, RecursionError) as error:
-        raise UserError(f"{path}: not a .keras file ({error}): {_WANTED}") from error
+    except (*DAMAGE, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{path}: not a .keras file ({reason(error)}): {_WANTED}") from error
     if others:
         raise UserError(f"{path}: it holds {others[0]}, which may run code: not loaded; {_WANTED}")
     top = config.get("registered_name") if isinstance(config, dict) else None
     if not isinstance(top, str) or not top.startswith(_PACKAGE):
         raise UserError(f"{path}: not a network of this package: {_WANTED}")
-    _check(config, path)
+    # Keras reads no `compile_config` of the model itself: it is loaded without being compiled.
+    try:
+        _check({name: value for name, value in config.items() if name != "compile_config"}, path)
+    except RecursionError as error:
+        raise UserError(f"{path}: not a network of this package, its parts are nested too deep: {_WANTED}") from error
+
+
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    for member in archive.infolist():
+        packs = member.filename.endswith(".json")
+        most = _LARGEST if packs else max(_LARGEST, _RATIO * path.stat().st_size)
+        if member.file_size > most:
+            raise UserError(
+                f"{path}: its {member.filename} unpacks to {member.file_size / 1e6:.0f} MB: not loaded; {_WANTED}"
+            )
 
 
 def _check(value, path: Path) -> None:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+LAST = 2**63 - 1  # servers read numbers as int64
+
+
+def is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
+
 
 def numbered(base: Path) -> list[Path]:
     """The folders in `base` that are named by a number, the greatest first; none if `base` is no folder."""
     if not base.is_dir():
         return []
-    found = [each for each in base.iterdir() if each.name.isascii() and each.name.isdigit() and each.is_dir()]
+    found = [each for each in base.iterdir() if is_number(each.name) and each.is_dir()]
     return sorted(found, key=lambda each: int(each.name), reverse=True)
+
+
+def taken(base: Path) -> set[int]:
+    """The numbers that anything in `base` has for its name, whatever it is."""
+    return {int(each.name) for each in base.iterdir() if is_number(each.name)} if base.is_dir() else set()
 
 
 def newest(base: Path, file: str) -> Path | None:

@@ -46,6 +46,14 @@ def test_no_such_model_is_told(tmp_path):
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.parametrize(
+    "option", [["--fixed-size", "64x64"], ["--quantize", "float16"], ["--calibrate", "faces"]], ids=lambda each: each[0]
+)
+def test_options_of_a_tflite_file_need_one(tmp_path, option):
+    with pytest.raises(UserError, match=f"{option[0]}: for a TFLite file only: add --tflite FILE"):
+        export.main(["nowhere", "--savedmodel", str(tmp_path / "models"), *option])
+
+
 @pytest.mark.slow
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
     result = run([sys.executable, "-m", "ssrvae_tf.export", "nowhere", "--savedmodel", str(tmp_path / "models")])

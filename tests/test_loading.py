@@ -151,6 +151,13 @@ def test_a_keras_file_is_loaded_compiled_or_not(edsr):
     np.testing.assert_array_equal(outcome(load(path)), outcome(network))
 
 
+def test_a_keras_file_compiled_with_any_optimizer_and_loss_is_loaded(edsr):
+    network, path = edsr
+    network.compile(keras.optimizers.AdamW(), keras.losses.Huber(), metrics=[keras.metrics.MeanAbsoluteError()])
+    network.save(path)
+    np.testing.assert_array_equal(outcome(load(path)), outcome(network))
+
+
 EVIL = {
     "Lambda": {"class_name": "Lambda", "module": "keras.layers", "registered_name": None, "config": {}},
     "__lambda__": {"class_name": "__lambda__", "config": {"value": ["", None, None]}},
@@ -199,6 +206,73 @@ def test_damaged_keras_files_are_told(edsr):
     path.write_bytes(b"")
     with pytest.raises(UserError, match="not a .keras file"):
         load(path)
+
+
+def test_only_the_compile_config_of_the_model_itself_is_let_through(edsr):
+    path = rewritten(edsr[1], lambda config: config["config"].update(compile_config=EVIL["Popen"]))
+    with pytest.raises(UserError, match="it names 'Popen'"):
+        load(path)
+
+
+def _patched(path, offset, value):
+    """Set a byte of each entry of the zip file's directory."""
+    content = bytearray(path.read_bytes())
+    entry = content.find(b"PK\x01\x02")
+    while entry >= 0:
+        content[entry + offset] = value
+        entry = content.find(b"PK\x01\x02", entry + 4)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("offset, value", [(8, 1), (10, 99)], ids=["encrypted", "unknown compression"])
+def test_zip_files_of_another_kind_are_told(edsr, offset, value):
+    _patched(edsr[1], offset, value)
+    with pytest.raises(UserError, match="not a .keras file"):
+        load(edsr[1])
+
+
+@pytest.mark.parametrize("depth", [300, 900, 5000])
+def test_deeply_nested_keras_files_are_told(edsr, depth):
+    with zipfile.ZipFile(edsr[1]) as archive:
+        settings = json.loads(archive.read("config.json"))
+    text = json.dumps(settings)[:-1] + ', "deep": ' + "[" * depth + "]" * depth + "}"
+    with zipfile.ZipFile(edsr[1], "w") as archive:
+        archive.writestr("config.json", text)
+    with pytest.raises(UserError):
+        load(edsr[1])
+
+
+@pytest.mark.parametrize("member, size", [("config.json", 20), ("metadata.json", 20), ("model.weights.h5", 40)])
+def test_members_that_unpack_to_far_more_are_refused_unread(edsr, monkeypatch, member, size):
+    with zipfile.ZipFile(edsr[1]) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(edsr[1], "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {**members, member: bytes(size << 20)}.items():
+            archive.writestr(name, content)
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("read"))
+    with pytest.raises(UserError, match=f"its {member} unpacks to .* MB: not loaded"):
+        load(edsr[1])
+
+
+def test_networks_larger_than_memory_are_told(edsr):
+    with pytest.raises(UserError, match="it is damaged"):
+        load(rewritten(edsr[1], lambda config: config["config"].update(filters=10**6)))
+
+
+def test_settings_that_no_network_can_have_are_told(run):
+    folder, _ = run
+    text = (folder / "config.yaml").read_text()
+    for wrong in ("filters: 1000000", "filters: " + "[" * 1000 + "]" * 1000):
+        (folder / "config.yaml").write_text(text.replace("filters: 8", wrong))
+        with pytest.raises(UserError) as caught:
+            load(folder)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 5000 + ".keras"])
+def test_names_that_are_too_long_are_told(name):
+    with pytest.raises(UserError, match="no such model .File name too long"):
+        load(name)
 
 
 @pytest.mark.parametrize("name", ["model.pkl", "model.h5", "model.py", "saved_model.pb"])

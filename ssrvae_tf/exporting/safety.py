@@ -19,13 +19,16 @@ _OUTSIDE = re.compile(
     r"|Remote|Rpc|Socket|^_?Host|^_?Send|^_?Recv|Collective|Nccl|TPU|Infeed|Outfeed|WorkerHeartbeat|TRT|^Abort$"
 )
 # What TensorFlow itself writes into each SavedModel, for its variables.
-_SAVER = {"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename"}
+_RESTORER = {"RestoreV2"}
+_SAVER = {"SaveV2", "MergeV2Checkpoints", "ShardedFilename", *_RESTORER}
 
 
 def check_saved_model(folder: str | os.PathLike) -> None:
     """Refuse a SavedModel whose graph reaches outside: Python, files, other machines; also operators unknown here.
 
-    Saving and restoring of variables is let through where only the saver can call it.
+    Saving and restoring of variables is let through where only the saver can call it: neither a signature, nor what
+    starts a model, nor anything that Python has a name for. SavedModels of TensorFlow 1 are refused, since loading one
+    runs what the file calls its saver.
 
     Args:
         folder: that holds saved_model.pb.
@@ -38,6 +41,8 @@ def check_saved_model(folder: str | os.PathLike) -> None:
         saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     except (OSError, DecodeError) as error:
         raise UserError(f"{path}: not a SavedModel ({error}): export it again") from error
+    if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].HasField("object_graph_def"):
+        raise UserError(f"{path}: a SavedModel of TensorFlow 1: not loaded; save it again by TensorFlow 2")
     found = sorted(set().union(*map(_reaching_out, saved.meta_graphs)))
     if found:
         names = ", ".join(found)
@@ -52,7 +57,9 @@ def _reaching_out(meta_graph) -> set[str]:
     functions = {each.signature.name: each.node_def for each in meta_graph.graph_def.library.function}
     savers = {name for name, nodes in functions.items() if any(node.op in _SAVER for node in nodes)}
     saver = meta_graph.saver_def
-    may_save = {saver.save_tensor_name.split(":")[0], saver.restore_op_name}
+    # Neither may be a part of what runs for other reasons, and loading does not write.
+    may_call = {_node(saver.save_tensor_name): _SAVER, saver.restore_op_name: _RESTORER}
+    used = _used(meta_graph)
     found = set()
     for name, nodes in {"": meta_graph.graph_def.node, **functions}.items():
         for node in nodes:
@@ -64,11 +71,33 @@ def _reaching_out(meta_graph) -> set[str]:
                 if not let_through and (_OUTSIDE.search(node.op) or not hasattr(tf.raw_ops, node.op)):
                     found.add(node.op)
             called |= {function.name for value in node.attr.values() for function in _functions(value)}
-            if called & savers and (name or node.name not in may_save):
-                found |= _ops(functions, called & savers)
+            let_call = may_call.get(node.name, set()) if not name and node.name not in used else set()
+            found |= _ops(functions, called & savers) - let_call
     exposed = set(meta_graph.object_graph_def.concrete_functions)
+    for each in meta_graph.object_graph_def.nodes:
+        exposed |= {*each.function.concrete_functions, each.bare_concrete_function.concrete_function_name}
     exposed |= {each.gradient_func for each in meta_graph.graph_def.library.gradient}
     return found | _ops(functions, exposed & savers)
+
+
+def _used(meta_graph) -> set[str]:
+    """The nodes that signatures and what starts the model run."""
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    wanted = [node for each in meta_graph.collection_def.values() for node in each.node_list.value]
+    for signature in meta_graph.signature_def.values():
+        wanted += [info.name for info in (*signature.inputs.values(), *signature.outputs.values())]
+    used = set()
+    while wanted:
+        name = _node(wanted.pop())
+        if name in nodes and name not in used:
+            used.add(name)
+            wanted += nodes[name].input
+    return used
+
+
+def _node(name: str) -> str:
+    """The node of a tensor or of a control input."""
+    return name.removeprefix("^").split(":")[0]
 
 
 def _functions(value) -> list:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Callable
@@ -21,10 +22,12 @@ from ssrvae_tf.exporting.photo_bytes import decode, encode
 from ssrvae_tf.exporting.warmup import example_photos, write_warmup
 from ssrvae_tf.models import SRNetwork, StyleVAE
 from ssrvae_tf.models.style_vae import LossWeights
-from ssrvae_tf.versions import numbered
+from ssrvae_tf.versions import LAST, numbered, taken
 
 MAX_PIXELS = 65_536  # of a photo as bytes: attention takes time that grows with the square of it, a minute on two cores
+_TOGETHER = 2**18  # pixels of a batch that goes through the network in one piece: 16 photos of 128x128, 1.1 GB
 
+_GRAPH = "saved_model.pb"
 _IMAGES = (None, None, None, 3)
 _BYTES = tf.TensorSpec([None], tf.string, name="image_bytes")
 
@@ -50,9 +53,11 @@ def export_saved_model(
     Args:
         model: an SR network or a StyleVAE.
         base: the folder of all versions; made if it is missing.
-        version: number of this one; None: the newest there and 1.
-        keep: this many of the newest versions stay, and in any case the one just written.
-        max_pixels: larger photos are refused by the signatures that take bytes.
+        version: number of this one; None: the greatest there and 1, whatever has that name.
+        keep: this many of the newest versions stay, and in any case the one just written. Numbered folders without a
+            SavedModel are not versions: they stay.
+        max_pixels: larger photos are refused by the signatures that take bytes, and those of four times as many by
+            `serving_default` of an SR network.
         files_from: run folder or shipped name that `model` is from: its settings of the training are kept. None writes
             the model's own, and otherwise those that a training has unless told.
 
@@ -60,19 +65,24 @@ def export_saved_model(
         the folder of the version.
 
     Raises:
-        UserError: if the version is there, a number is too small, or the folder cannot be written.
+        UserError: if the version is there, a number is too small or too large, or the folder cannot be written.
     """
     base = Path(base)
     for name, value in (("version", version), ("keep", keep), ("max_pixels", max_pixels)):
         if value is not None and value < 1:
             raise UserError(f"{name} {value}: at least 1 is wanted")
-    there = [int(each.name) for each in numbered(base)]
+        if value is not None and value > LAST:
+            raise UserError(f"{name} {value}: at most {LAST} is wanted")
+    there = taken(base)
     version = version or max(there, default=0) + 1
+    if version > LAST:
+        raise UserError(f"{base}: {max(there)} is there, and servers take at most {LAST}: rename it, or give a version")
     target = base / str(version)
     if version in there:
         raise UserError(f"{target}: that version is there already: choose another number, or leave it out for the next")
     part = base / f".{version}.{os.getpid()}.part"  # servers look at numbers only
     try:
+        _remove_unfinished(base)
         part.mkdir(parents=True)
         _write(model, part, base.resolve().name, max_pixels, files_from)
         os.replace(part, target)
@@ -97,7 +107,7 @@ def _write(model, folder: Path, name: str, max_pixels: int, files_from) -> None:
     # Not the Keras model itself: its layers' own functions, and gradients, would be traced and saved as well.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(keeper, os.fspath(folder), signatures, options)
-    _forget_gradients(folder / "saved_model.pb")
+    _forget_gradients(folder / _GRAPH)
     _write_source(model, folder, files_from)
     write_warmup(folder, name, {each: _example(function) for each, function in signatures.items()})
 
@@ -115,8 +125,28 @@ def _forget_gradients(path: Path) -> None:
 
 def _upscaler(model, max_pixels: int) -> dict[str, Callable]:
     @tf.function(input_signature=[tf.TensorSpec(_IMAGES, tf.float32, name="lr")])
+    def network(lr):
+        return model(lr, training=False)
+
+    @tf.function(input_signature=[tf.TensorSpec(_IMAGES, tf.float32, name="lr")])
     def serving_default(lr):
-        return {"sr": model(lr, training=False)}
+        batch, height, width = tf.unstack(tf.shape(lr, tf.int64)[:3])
+        most = min(4 * max_pixels, tf.int64.max)
+        wrong = [
+            "photo of",
+            height,
+            "x",
+            width,
+            f"pixels refused: at most {most} are taken: send smaller ones, or tiles",
+        ]
+        with tf.control_dependencies([tf.debugging.Assert(height * width <= most, wrong)]):
+            lr = tf.identity(lr)
+
+        def one_by_one():
+            return tf.map_fn(lambda photo: network(photo[None])[0], lr, parallel_iterations=1)
+
+        # A batch is what clients and the server put together: memory is bounded whatever that is.
+        return {"sr": tf.cond(batch * height * width <= _TOGETHER, lambda: network(lr), one_by_one)}
 
     @tf.function(input_signature=[_BYTES])
     def upscale_bytes(image_bytes):
@@ -188,9 +218,35 @@ def _settings(model) -> FitConfig | None:
 
 
 def _remove_old(base: Path, written: Path, keep: int) -> None:
-    for old in numbered(base)[keep:]:
+    versions = [each for each in numbered(base) if (each / _GRAPH).is_file()]
+    for old in versions[keep:]:
         if old != written:
             # Out of the server's sight first, so that it never sees half a version.
             hidden = base / f".{old.name}.{os.getpid()}.old"
             os.replace(old, hidden)
-            shutil.rmtree(hidden)
+            if hidden.is_symlink():
+                hidden.unlink()
+            else:
+                shutil.rmtree(hidden)
+
+
+def _remove_unfinished(base: Path) -> None:
+    """What killed exports left half written or half removed."""
+    for each in base.glob(".*.*.*"):
+        process = re.fullmatch(r"\.\d+\.(\d+)\.(part|old)", each.name)
+        # In a container each export may have the number of this one.
+        if process and (int(process[1]) == os.getpid() or not _runs(int(process[1]))):
+            if each.is_symlink():
+                each.unlink()
+            else:
+                shutil.rmtree(each, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass
+    return True

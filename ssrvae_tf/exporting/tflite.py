@@ -48,7 +48,7 @@ def export_tflite(
 
     Raises:
         UserError: if the model is a StyleVAE, whose random numbers TFLite has no operators for, there are no photos to
-            calibrate with, or the file cannot be written.
+            calibrate with, `fixed_size` takes more memory than there is, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix != ".tflite":
@@ -58,7 +58,11 @@ def export_tflite(
         what = f"Enlarges photos {model.scale} times (quantization: {quantize}). For research only."
         file = _converted(model, quantize, fixed_size, pairs)
         part.write_bytes(with_metadata(file, model.name, what, __version__, "Apache-2.0; weights: research only"))
-        print(_compared(model, part, pairs))
+        try:
+            print(_compared(model, part, pairs))
+        except MemoryError as error:
+            size = "--fixed-size {}x{}".format(*fixed_size) if fixed_size else f"--tflite {path}"
+            raise UserError(f"{size}: it takes more memory than there is ({error}): take a smaller one") from error
     return path
 
 

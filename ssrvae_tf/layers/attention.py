@@ -7,6 +7,8 @@ from tensorflow import keras
 
 from ssrvae_tf.layers.local_relation import local_relation
 
+_HELD = 2**24  # scores of a batch that chunks hold at once, in float32: 67 MB
+
 
 def _pointwise(filters: int, name: str, dtype) -> keras.layers.Layer:
     return keras.layers.Conv2D(filters, 1, name=name, dtype=dtype)
@@ -21,8 +23,8 @@ class GlobalAttention(keras.layers.Layer):
 
     Args:
         reduction: f, g and h have C // reduction channels, v brings back C. 8, as in SAGAN.
-        chunk: queries whose attention rows are held at once; bounds memory to chunk * H * W, in the backward pass
-            too, which computes the rows again. None holds all (H * W)^2.
+        chunk: queries whose attention rows are held at once, or fewer, so that a batch holds 2^24 scores; bounds memory
+            in the backward pass too, which computes the rows again. None holds all (H * W)^2.
 
     Raises:
         ValueError: if C is not a multiple of `reduction`.
@@ -63,17 +65,18 @@ class GlobalAttention(keras.layers.Layer):
 
     def _attend_in_chunks(self, queries, keys, values):
         batch, positions = tf.unstack(tf.shape(queries)[:2])
-        chunks = -(-positions // self.chunk)
-        padded = tf.pad(queries, [[0, 0], [0, chunks * self.chunk - positions], [0, 0]])
-        padded = tf.reshape(padded, [batch, chunks, self.chunk, queries.shape[-1]])
+        chunk = tf.clip_by_value(_HELD // tf.maximum(batch * positions, 1), 1, self.chunk)
+        chunks = -(-positions // chunk)
+        padded = tf.pad(queries, [[0, 0], [0, chunks * chunk - positions], [0, 0]])
+        padded = tf.reshape(padded, [batch, chunks, chunk, queries.shape[-1]])
         attend = tf.recompute_grad(_attend)
         mixed = tf.map_fn(
             lambda rows: attend(rows, keys, values),
             tf.transpose(padded, [1, 0, 2, 3]),
             parallel_iterations=1,
-            fn_output_signature=tf.TensorSpec([None, self.chunk, values.shape[-1]], values.dtype),
+            fn_output_signature=tf.TensorSpec([None, None, values.shape[-1]], values.dtype),
         )  # (chunks, B, chunk, C/8)
-        mixed = tf.reshape(tf.transpose(mixed, [1, 0, 2, 3]), [batch, chunks * self.chunk, values.shape[-1]])
+        mixed = tf.reshape(tf.transpose(mixed, [1, 0, 2, 3]), [batch, chunks * chunk, values.shape[-1]])
         return mixed[:, :positions]
 
     def compute_output_shape(self, input_shape):

@@ -112,6 +112,58 @@ def test_a_saver_that_python_can_call_is_refused(tmp_path):
         check_saved_model(changed(folder, expose))
 
 
+def test_a_saver_that_only_a_node_of_the_object_graph_names_is_refused(tmp_path):
+    folder = saved(tmp_path / "model", lambda x: {"y": x + 1.0})
+
+    def expose(graph):
+        (name,) = [
+            each.signature.name for each in graph.graph_def.library.function if "traced_save" in each.signature.name
+        ]
+        graph.object_graph_def.nodes.add().bare_concrete_function.concrete_function_name = name
+
+    with pytest.raises(UserError, match="SaveV2"):
+        check_saved_model(changed(folder, expose))
+
+
+def test_a_saver_that_a_signature_runs_is_refused(tmp_path):
+    """Its names are the saver's own, and a signature waits for it."""
+    folder = saved(tmp_path / "model", lambda x: {"y": x + 1.0})
+
+    def wait(graph):
+        saver = graph.saver_def.save_tensor_name.split(":")[0]
+        name = graph.signature_def["serving_default"].outputs["y"].name.split(":")[0]
+        (node,) = [each for each in graph.graph_def.node if each.name == name]
+        node.input.append(f"^{saver}")
+
+    with pytest.raises(UserError, match="SaveV2"):
+        check_saved_model(changed(folder, wait))
+
+
+def test_restoring_may_not_save(tmp_path):
+    def swap(graph):
+        graph.saver_def.restore_op_name = graph.saver_def.save_tensor_name.split(":")[0]
+        graph.saver_def.save_tensor_name = ""
+
+    with pytest.raises(UserError, match="SaveV2"):
+        check_saved_model(changed(saved(tmp_path / "model", lambda x: {"y": x + 1.0}), swap))
+
+
+@pytest.mark.parametrize(
+    "change", [lambda graph: graph.ClearField("object_graph_def"), None], ids=["no objects", "two graphs"]
+)
+def test_what_tensorflow_would_load_as_version_1_is_refused(tmp_path, change):
+    folder = saved(tmp_path / "model", lambda x: {"y": x + 1.0})
+    if change:
+        changed(folder, change)
+    else:
+        path = folder / "saved_model.pb"
+        model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+        model.meta_graphs.add().CopyFrom(model.meta_graphs[0])
+        path.write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match="SavedModel of TensorFlow 1: not loaded"):
+        check_saved_model(folder)
+
+
 def test_operators_that_are_not_tensorflows_own_are_refused(tmp_path):
     def add(graph):
         graph.graph_def.node.add(name="new", op="IO>Anything")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,12 @@ from tiny_runs import PLAIN, small_style_vae, tiny
 from tiny_saved_models import decoded, encoded, photo
 
 from ssrvae_tf import config, load, loading
+from ssrvae_tf.engines import SavedModelEngine
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting import saved_model
 from ssrvae_tf.exporting.saved_model import export_saved_model
 from ssrvae_tf.models import EDSR, SRNetwork
+from ssrvae_tf.upscaling import upscale
 
 ROOT = Path(__file__).parents[2]
 MOST = 40 * 40
@@ -225,6 +230,67 @@ def test_nothing_stays_of_an_export_that_fails(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"models/1: cannot be written \(No space left on device\)"):
         export_saved_model(SRNetwork(**PLAIN), tmp_path / "models")
     assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_photos_above_four_times_the_limit_are_refused_and_upscale_halves_its_tiles(version):
+    served = SavedModelEngine(version)
+    side = int((4 * MOST) ** 0.5)
+    lr = np.zeros((1, side, side + 1, 3), np.float32)
+    with pytest.raises(MemoryError, match=rf"photo of\] \[{side}\] \[x\] \[{side + 1}\] \[pixels refused"):
+        served(lr)
+    assert served(lr[:, :, :-1]).shape == (1, 4 * side, 4 * side, 3)
+    image = photo(side + 1, side + 1)
+    halved = upscale(image, served, tile=side + 1)
+    np.testing.assert_array_equal(halved, upscale(image, served, tile=(side + 1) // 2))
+
+
+def test_a_large_batch_gives_the_same_photo_by_photo(network, version, monkeypatch, tmp_path):
+    monkeypatch.setattr(saved_model, "_TOGETHER", 200)
+    served = SavedModelEngine(export_saved_model(network, tmp_path))
+    lr = np.random.default_rng(0).random((3, 9, 10, 3)).astype(np.float32)
+    np.testing.assert_allclose(served(lr), SavedModelEngine(version)(lr), atol=1e-5)
+    assert served(lr[:0]).shape == (0, 36, 40, 3)
+
+
+def test_numbered_folders_without_a_model_stay(tmp_path):
+    for year in ("2021", "2022", "2023"):
+        (tmp_path / year).mkdir()
+        (tmp_path / year / "photo.jpg").write_text("")
+    (tmp_path / "2024").write_text("")
+    assert export_saved_model(SRNetwork(**PLAIN), tmp_path, keep=1).name == "2025"
+    assert export_saved_model(SRNetwork(**PLAIN), tmp_path, keep=1).name == "2026"
+    assert {path.name for path in tmp_path.iterdir()} == {"2021", "2022", "2023", "2024", "2026"}
+
+
+def test_an_old_version_may_be_a_link(tmp_path):
+    elsewhere = export_saved_model(SRNetwork(**PLAIN), tmp_path / "elsewhere")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "1").symlink_to(elsewhere)
+    export_saved_model(SRNetwork(**PLAIN), tmp_path / "models", keep=1)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["2"]
+    assert (elsewhere / "saved_model.pb").is_file()
+
+
+def test_what_killed_exports_left_is_removed(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    alive = f".3.{os.getppid()}.part"
+    for name in (f".1.{dead.pid}.part", f".1.{os.getpid()}.part", f".1.{dead.pid}.old", alive, ".git.1.part"):
+        (tmp_path / name).mkdir()
+    export_saved_model(SRNetwork(**PLAIN), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"1", alive, ".git.1.part"}
+
+
+@pytest.mark.parametrize("name", ["version", "max_pixels"])
+def test_numbers_above_int64_are_told(tmp_path, name):
+    with pytest.raises(UserError, match=f"{name} {2**63}: at most {2**63 - 1} is wanted"):
+        export_saved_model(None, tmp_path, **{name: 2**63})
+
+
+def test_the_largest_number_is_taken_and_none_follows(tmp_path):
+    export_saved_model(SRNetwork(**PLAIN), tmp_path, version=2**63 - 1, max_pixels=2**63 - 1)
+    with pytest.raises(UserError, match=f"{2**63 - 1} is there, and servers take at most {2**63 - 1}: rename it"):
+        export_saved_model(SRNetwork(**PLAIN), tmp_path)
 
 
 @pytest.mark.parametrize("settings", [{"keep": 0}, {"version": 0}, {"max_pixels": -1}])

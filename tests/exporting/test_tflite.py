@@ -132,3 +132,10 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
     (tmp_path / "a.tflite").write_bytes(b"no network at all")
     with pytest.raises(UserError, match="a.tflite: not a TFLite network"):
         TFLiteEngine(tmp_path / "a.tflite")
+
+
+def test_a_fixed_size_beyond_memory_is_told_and_leaves_nothing(tmp_path):
+    network = SRNetwork(2, 8, 1, 1, kernel_size=3)
+    with pytest.raises(UserError, match="--fixed-size 600x600: it takes more memory than there is") as caught:
+        export_tflite(network, tmp_path / "a.tflite", fixed_size=(600, 600))
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssrvae_tf.layers import GlobalAttention, LocalAttention
+from ssrvae_tf.layers import GlobalAttention, LocalAttention, attention
 from tests.layers import reference
 
 SHAPES = [(1, 1, 1, 8), (1, 5, 3, 8), (2, 3, 4, 16)]
@@ -114,7 +114,10 @@ def check_gradients(rng, layer, expected, shape, in_graph):
     layer.set_weights(values)
 
 
-def test_chunks_and_the_whole_agree_in_values_and_gradients(rng):
+@pytest.mark.parametrize("held", [None, 2 * 63 * 4, 1])
+def test_chunks_and_the_whole_agree_in_values_and_gradients(rng, monkeypatch, held):
+    if held:  # 4 queries, and 1
+        monkeypatch.setattr(attention, "_HELD", held)
     x = tf.constant(rng.normal(size=(2, 9, 7, 16)), tf.float32)
     layers = [built(GlobalAttention(8, chunk), 16) for chunk in (None, 10)]
     results = []

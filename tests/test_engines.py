@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from stub_models import BicubicNetwork
+from tensorflow.lite.tools import flatbuffer_utils
+from tiny_saved_models import Bicubic, save
+
+from ssrvae_tf import tflite_runtime
+from ssrvae_tf.engines import SavedModelEngine, TFLiteEngine, engine
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.upscaling import upscale
+
+
+@pytest.fixture(params=["installed", "tensorflow"], autouse=True)
+def runtime(request, monkeypatch):
+    """The interpreter that is installed, and TensorFlow's, which runs Flex operators."""
+    if request.param == "tensorflow":
+        monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+
+
+def converted(function, path, *operators):
+    spec = tf.TensorSpec([1, None, None, 3], tf.float32)
+    concrete = tf.function(function, input_signature=[spec]).get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, *operators]
+    path.write_bytes(converter.convert())
+    return path
+
+
+def twice(lr):
+    return tf.repeat(tf.repeat(lr, 2, 1), 2, 2)
+
+
+def test_a_tflite_file_with_file_operators_is_refused_and_not_run(tmp_path):
+    def writes(lr):
+        written = tf.raw_ops.WriteFile(filename=str(tmp_path / "written"), contents="a")
+        with tf.control_dependencies([written]):
+            return twice(lr)
+
+    path = converted(writes, tmp_path / "a.tflite", tf.lite.OpsSet.SELECT_TF_OPS)
+    with pytest.raises(UserError, match="its operators 'FlexWriteFile' are not TFLite's own"):
+        engine(path)
+    assert not (tmp_path / "written").exists()
+
+
+@pytest.mark.parametrize("field", ["builtinCode", "deprecatedBuiltinCode"])
+def test_a_custom_operator_without_a_name_is_refused(tmp_path, field):
+    path = converted(twice, tmp_path / "a.tflite")
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(path.read_bytes()))
+    setattr(model.operatorCodes[0], field, flatbuffer_utils.schema_fb.BuiltinOperator.CUSTOM)
+    path.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    with pytest.raises(UserError, match="not TFLite's own"):
+        engine(path)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100, 0.5, 0.9])
+def test_tflite_files_that_are_cut_short_are_told(tmp_path, kept):
+    path = converted(twice, tmp_path / "a.tflite")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole)) if kept < 1 else kept])
+    with pytest.raises(UserError, match="not a TFLite network"):
+        engine(path)
+
+
+class _Limited:
+    """An interpreter that fails from a size on, and then for good."""
+
+    def __init__(self, interpreter, text):
+        self._interpreter, self._text, self._broken = interpreter, text, False
+
+    def __getattr__(self, name):
+        return getattr(self._interpreter, name)
+
+    def resize_tensor_input(self, index, shape):
+        self._broken = self._broken or max(shape) > 30
+        if self._broken:
+            raise RuntimeError(self._text)
+        self._interpreter.resize_tensor_input(index, shape)
+
+
+@pytest.fixture
+def limited(tmp_path, monkeypatch):
+    """(text of the error) -> a TFLite file that fails with it on more than 30 pixels."""
+    made = tflite_runtime.interpreter
+
+    def limit(text):
+        monkeypatch.setattr(tflite_runtime, "interpreter", lambda path: _Limited(made(path), text))
+        return converted(twice, tmp_path / "a.tflite")
+
+    return limit
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["XNNPack delegate failed to reshape runtimeNode number 111 failed to prepare.", "Failed to allocate tensors"],
+)
+def test_tiles_too_large_for_tflite_are_halved(limited, text):
+    photo = np.random.default_rng(0).random((60, 50, 3), np.float32)
+    made = upscale(photo, limited(text), tile=60)
+    np.testing.assert_allclose(made, upscale(photo, TFLiteEngine(limited("")), tile=30), atol=1e-6)
+
+
+def test_other_errors_of_tflite_are_told(limited):
+    with pytest.raises(UserError, match="a.tflite: it cannot enlarge 60x50 pixels .shapes differ"):
+        upscale(np.zeros((60, 50, 3)), limited("shapes differ"), tile=60)
+
+
+def _without_variables(folder):
+    for path in (folder / "variables").iterdir():
+        path.unlink()
+
+
+def _short_variables(folder):
+    for path in (folder / "variables").glob("*"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _empty_graph(folder):
+    (folder / "saved_model.pb").write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [_without_variables, _short_variables, _empty_graph])
+def test_damaged_saved_models_are_told_in_one_line(tmp_path, damage):
+    folder = save(Bicubic(), tmp_path / "1")
+    assert engine(folder).scale == 4
+    damage(folder)
+    with pytest.raises(UserError, match="damaged SavedModel|not a SavedModel|SavedModel of TensorFlow 1") as caught:
+        engine(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_lack_of_memory_while_a_model_is_opened_is_told(tmp_path, monkeypatch):
+    def run(self, lr):
+        raise MemoryError("too much")
+
+    monkeypatch.setattr(SavedModelEngine, "__call__", run)
+    with pytest.raises(UserError, match="it takes more memory than there is .too much"):
+        engine(save(Bicubic(), tmp_path / "1"))
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 5000 + ".tflite"])
+def test_names_that_are_too_long_are_told(name):
+    with pytest.raises(UserError, match="File name too long") as caught:
+        engine(name)
+    assert len(str(caught.value)) < 300
+
+
+def test_an_engine_is_taken_as_it_is():
+    assert engine(BicubicNetwork()).scale == 4
