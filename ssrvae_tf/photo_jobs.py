@@ -327,7 +327,8 @@ _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{rem
 def _note(outcome: Outcome, item: Item, error: Exception) -> None:
     """Put down that an item failed. What is no one's mistake but the program's goes on up."""
     if isinstance(error, UserError):
-        outcome.failed.append(str(error))
+        named = str(error).startswith((f"{item.source}: ", f"{item.target}: "))  # a server's refusal names no photo
+        outcome.failed.append(str(error) if named else f"{item.source}: {error}")
     elif isinstance(error, MemoryError):
         outcome.failed.append(f"{item.source}: {item.width}x{item.height} needs more memory than there is")
     elif isinstance(error, OSError):

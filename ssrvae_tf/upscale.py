@@ -211,8 +211,7 @@ def _parser() -> Parser:
         "--model",
         "MODEL",
         "shipped weights (faces-x4 for real photos, faces-x4-clean for cleanly shrunk ones), folder of a run, exported "
-        "SavedModel, or .tflite file (default: faces-x4)",
-        default="faces-x4",
+        "SavedModel, or .tflite file (default: faces-x4); with --server NAME or NAME:VERSION there (default: ssrvae)",
     )
     parser.add("--server", "URL", "a TensorFlow Serving that has the model, http://HOST:8501 or grpc://HOST:8500")
     add_options(parser)
@@ -237,13 +236,27 @@ def _tile_size(text: str):
     return int(text)
 
 
+def _served(url: str, model: str | None) -> ServerEngine:
+    """The engine for NAME or NAME:VERSION on a server."""
+    from ssrvae_tf.serving import client
+
+    if model is None:
+        return ServerEngine(client(url))
+    name, colon, version = model.partition(":")
+    fits = name and (not colon or version.isascii() and version.isdigit() and len(version) < 19)
+    if not fits:
+        raise UserError(f"--model {model}: with --server, NAME or NAME:VERSION of a model there is wanted, as ssrvae:1")
+    return ServerEngine(client(url, model=name, version=int(version) if colon else None))
+
+
 def main(arguments=None) -> int:
     options = vars(_parser().parse_args(arguments))
     server, device, fast = options.pop("server"), options.pop("device"), options.pop("engine") == "auto"
+    model = options.pop("model")
     if server:
-        from ssrvae_tf.serving import client
-
-        options["model"] = ServerEngine(client(server))
+        options["model"] = _served(server, model)
+    elif model is not None:
+        options["model"] = model
     with _device(device):
         outcome = upscale_files(options.pop("inputs"), kind=options.pop("format"), fast=fast, **options)
     outcome.report(options["out"] or "beside the photos")

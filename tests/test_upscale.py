@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flaky_server import FlakyServer
 from PIL import Image
 from stub_models import BicubicNetwork, BoxStyle
 
-from ssrvae_tf import fast_engine, photo_files
+from ssrvae_tf import fast_engine, photo_files, serving
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.serving import RequestRefused
 from ssrvae_tf.upscale import main, upscale_files
 
 
@@ -268,3 +270,72 @@ def test_large_photos_are_refused_until_the_limit_is_lifted(photo, capsys):
     assert run(photo, "--max-megapixels", 0.0005) == 1
     assert "--max-megapixels lifts it" in capsys.readouterr().err
     assert run(photo, "--max-megapixels", 1) == 0
+
+
+class Doubler:
+    """In the place of a client: enlarges by repeating, refuses what is wider than 16, and notes what it was told."""
+
+    def __init__(self, url, **options):
+        self.told = (url, options)
+
+    def upscale(self, image):
+        if image.shape[1] > 16:
+            raise RequestRefused(self.told[0], 400, "too large")
+        return image.repeat(2, 0).repeat(2, 1)
+
+
+@pytest.fixture
+def clients(monkeypatch):
+    """Those that were made."""
+    made = []
+    monkeypatch.setattr(serving, "client", lambda url, **options: made.append(Doubler(url, **options)) or made[-1])
+    return made
+
+
+def test_photos_that_a_server_refuses_are_named(photo, clients, capsys):
+    for name in ("wide.png", "wider.png"):
+        Image.new("RGB", (40, 10)).save(photo.with_name(name))
+    Image.new("RGB", (10, 10)).save(photo.with_name("small.png"))
+    assert run(photo.parent, "--server", "http://host", "--out", photo.parent / "out", "--tile", 300) == 1
+    refused = "http://host: the server refused the request (400): too large"
+    names_ = ("face.png", "wide.png", "wider.png")
+    assert capsys.readouterr().err.splitlines() == [f"error: {photo.with_name(each)}: {refused}" for each in names_]
+    assert names(photo.parent / "out") == ["small_x2.png"]
+
+
+def test_a_photo_that_names_itself_is_not_named_twice(folder, capsys):
+    run(folder, "--out", folder.parent / "out")
+    assert all(line.count(".jpg") + line.count(".png") == 1 for line in capsys.readouterr().err.splitlines())
+
+
+@pytest.mark.parametrize(
+    "given, options",
+    [
+        ([], {}),
+        (["--model", "faces-style"], {"model": "faces-style", "version": None}),
+        (["--model", "other:12"], {"model": "other", "version": 12}),
+    ],
+)
+def test_the_model_on_a_server_may_be_named(photo, clients, given, options):
+    assert run(photo, "--server", "grpc://host:1", "--tile", 16, "--overlap", 4, *given) == 0
+    assert [each.told for each in clients] == [("grpc://host:1", options)]
+
+
+def test_a_model_that_the_server_lacks_is_told_in_its_words(photo, capsys):
+    with FlakyServer((404, '{"error": "Servable not found for request: Latest(nope)"}')) as server:
+        assert run(photo, "--server", server.address, "--model", "nope") == 2
+    refused = "the server refused the request (404): Servable not found for request: Latest(nope)"
+    assert capsys.readouterr().err == f"error: {server.address}: {refused}\n"
+
+
+@pytest.mark.parametrize("model", ["", ":1", "a:", "a:b", "a:-1", "a:1:2", f"a:{'9' * 30}"])
+def test_what_names_no_model_of_a_server_is_told(photo, capsys, model):
+    assert run(photo, "--server", "http://host", "--model", model) == 2
+    assert "NAME or NAME:VERSION of a model there is wanted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 300])
+def test_a_server_whose_name_cannot_be_one_is_told_in_a_line(photo, capsys, host):
+    assert run(photo, "--server", f"http://{host}:8501") == 2
+    captured = capsys.readouterr().err
+    assert captured.startswith(f"error: http://{host}:8501: no server answers there") and captured.count("\n") == 1

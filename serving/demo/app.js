@@ -20,8 +20,8 @@ function address() {
   return server.value.trim().replace(/\/+$/, "");
 }
 
-/** Ask the server, and give the JSON that it answers. */
-async function ask(path, options = {}) {
+/** Ask the server, and give the list that its JSON holds under `name`. */
+async function ask(path, name, options = {}) {
   let response, text;
   try {
     response = await fetch(`${address()}/v1/models/${MODEL}${path}`, options);
@@ -36,14 +36,16 @@ async function ask(path, options = {}) {
       `No server answers at ${address()}. Is it running, and was it started with --rest_api_enable_cors_support?`
     );
   }
+  const other = new Told(`What answers at ${address()} is not TensorFlow Serving. Check the address and its port.`);
   let answer;
   try {
     answer = JSON.parse(text);
   } catch {
-    throw new Told(`What answers at ${address()} is not TensorFlow Serving. Check the address and its port.`);
+    throw other;
   }
-  if (!response.ok) throw new Told(`The server refused (${response.status}): ${answer.error}`);
-  return answer;
+  if (!response.ok) throw new Told(`The server refused (${response.status}): ${answer?.error ?? "it gave no reason"}`);
+  if (!Array.isArray(answer?.[name])) throw other;
+  return answer[name];
 }
 
 async function enlarge(png, signal) {
@@ -52,9 +54,14 @@ async function enlarge(png, signal) {
     instances: [{ image_bytes: { b64: await toBase64(png) } }],
   });
   // Without a Content-Type of JSON the browser asks nothing beforehand (no preflight).
-  const answer = await ask(":predict", { method: "POST", body, signal });
-  const bytes = Uint8Array.from(atob(answer.predictions[0].b64), (character) => character.charCodeAt(0));
-  return new Blob([bytes], { type: "image/png" });
+  const [prediction] = await ask(":predict", "predictions", { method: "POST", body, signal });
+  let characters;
+  try {
+    characters = atob(prediction.b64);
+  } catch {
+    throw new Told(`The answer of ${address()} holds no image. Is its model ${MODEL} one of this project?`);
+  }
+  return new Blob([Uint8Array.from(characters, (each) => each.charCodeAt(0))], { type: "image/png" });
 }
 
 async function toBase64(blob) {
@@ -72,8 +79,8 @@ async function check() {
   state.className = "state";
   state.textContent = "asking…";
   try {
-    const answer = await ask("", { signal: AbortSignal.timeout(TIMEOUT) });
-    const versions = answer.model_version_status.filter((each) => each.state === "AVAILABLE");
+    const all = await ask("", "model_version_status", { signal: AbortSignal.timeout(TIMEOUT) });
+    const versions = all.filter((each) => each?.state === "AVAILABLE");
     if (!versions.length) throw new Told(`The server has no version of ${MODEL} that is ready.`);
     state.classList.add("good");
     state.textContent = `ready, version ${versions[0].version}`;
@@ -162,6 +169,26 @@ function tell(text, kind = "") {
   element("message").className = `message ${kind}`;
 }
 
+/* ------------------------------------------------------------------------------------------------- what is remembered */
+
+// A browser that is told to keep nothing throws at the mere word localStorage.
+
+function remember(server) {
+  try {
+    localStorage.setItem("server", server);
+  } catch {
+    // then it is typed again
+  }
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem("server");
+  } catch {
+    return null;
+  }
+}
+
 /* --------------------------------------------------------------------------------------------------- what a person does */
 
 element("file").addEventListener("change", (event) => {
@@ -191,12 +218,12 @@ slider.addEventListener("input", split);
 
 element("server-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  localStorage.setItem("server", address());
+  remember(address());
   check();
 });
 
 element("most").textContent = MOST_PIXELS.toLocaleString("en");
 element("most-sides").textContent = `${Math.sqrt(MOST_PIXELS)}×${Math.sqrt(MOST_PIXELS)}`;
 const sameHost = `${location.protocol === "https:" ? "https:" : "http:"}//${location.hostname || "localhost"}:8501`;
-server.value = new URLSearchParams(location.search).get("server") || localStorage.getItem("server") || sameHost;
+server.value = new URLSearchParams(location.search).get("server") || remembered() || sameHost;
 check();

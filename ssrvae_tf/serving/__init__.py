@@ -23,5 +23,6 @@ def client(url: str, **options) -> Client:
 
     Raises:
         UserError: if the address is not one, or gRPC's packages are missing.
+        ValueError: if an option is out of range.
     """
     return GrpcClient(url[len(_GRPC) :], **options) if url.startswith(_GRPC) else RestClient(url, **options)

@@ -11,6 +11,7 @@ from PIL import Image
 from ssrvae_tf.serving.errors import ServingError
 
 _CHANNELS = (1, 2, 3, 4)
+_LONGEST = 1_000_000  # seconds, 11 days; a socket cannot wait for more than 24
 
 
 class Client(abc.ABC):
@@ -24,12 +25,19 @@ class Client(abc.ABC):
         retries: how often a request is repeated, each time after a longer pause, where the server is not there, or
             says that it is busy. Never after a timeout, which would double the load, and never where it refused.
         signature: the one that takes and gives encoded images.
+
+    Raises:
+        ValueError: if `version`, `timeout` or `retries` is out of range.
     """
 
     def __init__(self, address: str, model: str, version: int | None, timeout: float, retries: int, signature: str):
-        if timeout <= 0 or retries < 0:
-            raise ValueError(f"timeout {timeout}, retries {retries} are given: more than 0, and at least 0, are wanted")
-        self.address, self.model, self.version = address, model, version
+        if not 0 < timeout <= _LONGEST or retries < 0:
+            wanted = f"more than 0 and at most {_LONGEST:,}, and at least 0, are wanted"
+            raise ValueError(f"timeout {timeout}, retries {retries} are given: {wanted}")
+        self.version = None if version is None else int(version)
+        if self.version is not None and not 0 <= self.version < 2**63:
+            raise ValueError(f"version {version} is given: 0 or more, below 2**63, is wanted")
+        self.address, self.model = address, model
         self.timeout, self.retries, self.signature = timeout, retries, signature
 
     @abc.abstractmethod

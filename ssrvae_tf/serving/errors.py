@@ -31,8 +31,11 @@ class RequestRefused(ServingError):
 
 
 def in_one_line(text: str) -> str:
-    """`text` without line breaks, its middle left out where it is long: errors name the cause at either end."""
-    line = " ".join(text.split())
+    """`text` without line breaks and what a terminal obeys, its middle left out where it is long.
+
+    Errors name the cause at either end.
+    """
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     if len(line) <= _LONGEST:
         return line
     return f"{line[: _LONGEST // 2]} [...] {line[-_LONGEST // 2 :]}"

@@ -27,6 +27,8 @@ class GrpcClient(Client):
 
     Raises:
         UserError: if grpcio or tensorflow-serving-api is missing, or the address is not one.
+        ServingError: from every call once it is closed.
+        ValueError: see `Client`.
 
     Example:
         with GrpcClient("localhost:8500") as client:
@@ -43,8 +45,9 @@ class GrpcClient(Client):
         signature: str = "upscale_bytes",
         credentials=None,
     ):
+        address = address.removesuffix("/")
         super().__init__(address, model, version, timeout, retries, signature)
-        if "//" in address or not address.rpartition(":")[2].isdigit():
+        if not _is_address(address):
             raise UserError(f"{address}: not an address for gRPC: HOST:PORT is wanted, as localhost:8500")
         self._grpc, self._api = _imported()
         options = _options(retries)
@@ -61,7 +64,7 @@ class GrpcClient(Client):
         self._name_model(request.model_spec)
         try:
             versions = self._call(self._models.GetModelStatus, request).model_version_status
-        except ServingError:
+        except (ServerAway, RequestRefused):
             return False
         available = self._api.get_model_status_pb2.ModelVersionStatus.AVAILABLE
         return any(each.state == available for each in versions)
@@ -97,6 +100,8 @@ class GrpcClient(Client):
         codes = self._grpc.StatusCode
         try:
             return method(request, timeout=self.timeout)
+        except ValueError as error:
+            raise ServingError(f"{self.address}: this client is closed ({error}): make another") from error
         except self._grpc.RpcError as error:
             code, words = error.code(), error.details() or ""
             if code == codes.DEADLINE_EXCEEDED:
@@ -109,6 +114,12 @@ class GrpcClient(Client):
                     f"{self.address}: the server is away or busy ({reason}): start it, or check the port"
                 ) from error
             raise RequestRefused(self.address, code.name, words) from error
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    return bool(host) and "//" not in host and 0 < number < 1 << 16  # gRPC itself takes a port modulo 65536
 
 
 def _imported():
@@ -143,5 +154,6 @@ def _options(retries: int) -> list[tuple]:
     return [
         *unlimited,
         ("grpc.service_config", json.dumps({"methodConfig": [methods]})),
+        ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),  # larger requests are not repeated; 256 KiB by default
         ("grpc.initial_reconnect_backoff_ms", 200),  # else a repeated request meets the failure to connect of the first
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from http.client import BadStatusLine, RemoteDisconnected
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -31,6 +32,7 @@ class RestClient(Client):
 
     Raises:
         UserError: if the address is not one.
+        ValueError: see `Client`.
 
     Example:
         with RestClient("http://localhost:8501") as client:
@@ -48,8 +50,8 @@ class RestClient(Client):
     ):
         super().__init__(_whole(address), model, version, timeout, retries, signature)
         self._url = f"{self.address}/v1/models/{quote(model, safe='')}"
-        if version is not None:
-            self._url += f"/versions/{int(version)}"
+        if self.version is not None:
+            self._url += f"/versions/{self.version}"
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_retry(retries))
         self._session.mount("http://", adapter)
@@ -95,7 +97,7 @@ class RestClient(Client):
         except requests.Timeout as error:
             seconds = timeouts[isinstance(error, requests.ReadTimeout)]
             raise ServerAway(f"{self.address}: no answer within {seconds:g} s: send less, or wait longer") from error
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # of urllib3, where a host cannot be one
             reason = in_one_line(_cause(error))
             raise ServerAway(
                 f"{self.address}: no server answers there ({reason}): start it, or check the port"
@@ -131,6 +133,8 @@ def _cause(error: BaseException) -> str:
     """What the system said, beneath what urllib3 and requests wrap around it."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__
+    if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
+        return "what does is not HTTP"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 import yaml
-from google.protobuf import text_format
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from stand_in_server import METRICS_URL, StandIn
 from tensorflow_serving.config import model_server_config_pb2
 
@@ -53,13 +53,31 @@ def test_models_config_is_what_the_server_reads():
         text_format.Parse(wrong, model_server_config_pb2.ModelServerConfig())
 
 
-def test_batching_config_sets_known_fields_once_each():
-    """tensorflow-serving-api holds no message to parse it with."""
-    text = re.sub(r"#.*", "", (SERVING / "batching.config").read_text())
-    fields = re.findall(r"(\w+) \{ value: (\d+) \}", text)
-    assert re.sub(r"\w+ \{ value: \d+ \}", "", text).split() == []
-    known = {"max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"}
-    assert {name for name, _ in fields} == known and len(fields) == len(known)
+def batching_parameters():
+    """An empty BatchingParameters with those of its fields that are used here: tensorflow-serving-api lacks it."""
+    file = descriptor_pb2.FileDescriptorProto(name="batching.proto", package="here")
+    file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
+    message = file.message_type.add(name="BatchingParameters")
+    numbers = ["max_batch_size", "max_execution_batch_size", "batch_timeout_micros"]
+    numbers += ["max_enqueued_batches", "num_batch_threads"]
+    kinds = {**dict.fromkeys(numbers, "Int64Value"), "enable_large_batch_splitting": "BoolValue"}
+    for number, (name, kind) in enumerate(kinds.items(), 1):
+        message.field.add(name=name, number=number, label=1, type=11, type_name=f".google.protobuf.{kind}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("here.BatchingParameters"))()
+
+
+def test_batching_config_splits_large_requests_and_says_how_large_they_may_be():
+    config = text_format.Parse((SERVING / "batching.config").read_text(), batching_parameters())
+    assert len(config.ListFields()) == len(config.DESCRIPTOR.fields)
+    # The server refuses a request of more than max_batch_size, whether it may split it or not.
+    most, together = config.max_batch_size.value, config.max_execution_batch_size.value
+    assert config.enable_large_batch_splitting.value and together < most
+    assert most <= config.max_enqueued_batches.value * together, "its parts would not fit into the queue"
+    readme = " ".join((SERVING / "README.md").read_text().split())
+    assert f"{together} photos at most are run together" in readme and f"more than {most} are refused" in readme
 
 
 def test_monitoring_config_opens_the_page_that_the_readme_names():
@@ -101,6 +119,16 @@ def test_every_service_is_limited_and_watched(services):
     for service in services.values():
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
         assert service["healthcheck"]["test"][0] == "CMD" and service["restart"] == "unless-stopped"
+
+
+def test_the_limits_suit_any_machine_and_can_be_set(services):
+    readme = (SERVING / "README.md").read_text()
+    for service in services.values():
+        # Docker does not start what may take more CPUs than there are; 0 is no limit.
+        assert float(re.sub(r"\$\{\w+:-(.*)\}", r"\1", service["deploy"]["resources"]["limits"]["cpus"])) <= 1
+    for name, value in services["serving"]["deploy"]["resources"]["limits"].items():
+        variable = re.fullmatch(r"\$\{(\w+):-\w+\}", value)[1]
+        assert variable == {"cpus": "SSRVAE_CPUS", "memory": "SSRVAE_MEMORY"}[name] and f"`{variable}=" in readme
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

@@ -97,6 +97,12 @@ def test_an_unavailable_server_is_asked_again_after_pauses():
     assert len(server.requests) == 4 and server.requests[-1] - server.requests[0] > 0.1
 
 
+def test_large_requests_are_repeated_as_small_ones_are():
+    with FlakyService(grpc.StatusCode.UNAVAILABLE) as server, GrpcClient(server.address) as client:
+        assert client.upscale_bytes([bytes(1 << 20)]) == [b"\0\0\0"]
+    assert len(server.requests) == 2
+
+
 def test_without_retries_nothing_is_repeated():
     with (
         FlakyService(grpc.StatusCode.UNAVAILABLE) as server,
@@ -132,10 +138,27 @@ def test_an_answer_without_the_output_is_told():
         ask(server)
 
 
-@pytest.mark.parametrize("address", ["http://localhost:8500", "localhost", "", "localhost:port"])
+ADDRESSES = ["http://localhost:8500", "localhost", "", ":8500", "localhost:port", "localhost:0", "localhost:99999"]
+ADDRESSES += ["localhost:²", f"localhost:{'9' * 5000}"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
 def test_an_address_that_is_none_is_told(address):
     with pytest.raises(UserError, match="HOST:PORT is wanted"):
         GrpcClient(address)
+
+
+def test_an_address_may_end_in_a_slash(stand_in):
+    with GrpcClient(f"{stand_in.grpc}/") as client:
+        assert client.address == stand_in.grpc and client.ready()
+
+
+def test_a_closed_client_says_so(stand_in):
+    client = GrpcClient(stand_in.grpc)
+    client.close()
+    for call in (lambda: client.upscale(photo()), client.ready):
+        with pytest.raises(ServingError, match="this client is closed .*: make another$"):
+            call()
 
 
 @pytest.mark.parametrize("missing", ["grpc", "tensorflow_serving.apis"])

@@ -215,6 +215,41 @@ def test_something_else_at_the_port_and_a_missing_model_are_told(open_page, site
         assert "Could not find any versions of model ssrvae" in page.text_content("#state")
 
 
+def answer(page, address: str, code: int, body: str):
+    """From now on all that the page asks of `address` is answered so."""
+    headers = {"Access-Control-Allow-Origin": "*"}
+    page.route(f"{address}/**", lambda route: route.fulfill(status=code, body=body, headers=headers))
+
+
+@pytest.mark.parametrize("body", ['{"a": 1}', "[]", "null", '"x"', '{"predictions": 1, "model_version_status": {}}'])
+def test_json_of_something_else_is_told(open_page, stand_in, body):
+    page = open_page(stand_in.rest)
+    page.wait_for_selector("#state.good")
+    answer(page, stand_in.rest, 200, body)
+    page.click("text=Check")
+    page.wait_for_selector("#state.bad")
+    choose(page, encoded(photo()))
+    told = f"What answers at {stand_in.rest} is not TensorFlow Serving. Check the address and its port."
+    assert message(page, "What answers") == told == page.text_content("#state")
+
+
+@pytest.mark.parametrize("predictions", ["[]", "[1.0]", '[{"b64": "!!"}]', "[null]"])
+def test_an_answer_without_an_image_is_told(open_page, stand_in, predictions):
+    page = open_page(stand_in.rest)
+    page.wait_for_selector("#state.good")
+    answer(page, stand_in.rest, 200, f'{{"predictions": {predictions}}}')
+    choose(page, encoded(photo()))
+    assert message(page, "holds no image").startswith(f"The answer of {stand_in.rest} holds no image.")
+
+
+@pytest.mark.parametrize("body", ['{"x": 1}', "null", "[]"])
+def test_a_refusal_without_a_reason_is_told(open_page, stand_in, body):
+    page = open_page(stand_in.rest)
+    answer(page, stand_in.rest, 500, body)
+    choose(page, encoded(photo()))
+    assert message(page, "refused") == "The server refused (500): it gave no reason"
+
+
 def test_of_two_photos_the_later_one_is_shown(open_page, stand_in):
     page = open_page(stand_in.rest)
     page.route("**/*:predict", lambda route: page.wait_for_timeout(500) or route.continue_(), times=1)
@@ -234,6 +269,19 @@ def test_the_server_is_remembered_and_defaults_to_the_pages_own_host(open_page, 
     page.evaluate("localStorage.clear()")
     page.goto(site)
     assert page.input_value("#server") == "http://127.0.0.1:8501"
+
+
+def test_without_a_memory_the_page_works_all_the_same(open_page, site, stand_in):
+    page = open_page(stand_in.rest)
+    denied = "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('', 'SecurityError'); } })"
+    page.add_init_script(denied)
+    page.goto(site)
+    assert page.input_value("#server") == "http://127.0.0.1:8501"
+    page.fill("#server", stand_in.rest)
+    page.click("text=Check")
+    page.wait_for_selector("#state.good")
+    choose(page, encoded(photo()))
+    page.wait_for_selector("#result:not([hidden])")
 
 
 def test_nothing_is_fetched_from_elsewhere_and_no_preflight_is_needed(open_page, site, stand_in):

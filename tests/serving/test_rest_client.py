@@ -153,6 +153,14 @@ def test_an_address_that_is_none_is_told(address):
         RestClient(address)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 300])
+def test_a_host_that_cannot_be_one_is_told(host):
+    with RestClient(f"http://{host}:8501", retries=0) as client:
+        with pytest.raises(ServerAway, match=rf"^http://{host}:8501: no server answers there \(label .*too long\)"):
+            client.upscale_bytes([b"any"])
+        assert not client.ready()
+
+
 def test_an_address_may_lack_the_scheme_and_have_a_path(stand_in):
     with RestClient(stand_in.rest.removeprefix("http://") + "/") as client:
         assert client.ready()
@@ -162,19 +170,37 @@ def test_an_address_may_lack_the_scheme_and_have_a_path(stand_in):
 
 def test_the_scheme_of_an_address_chooses_the_client(stand_in):
     for url, kind in ((stand_in.rest, RestClient), (f"grpc://{stand_in.grpc}", GrpcClient)):
-        with serving.client(url, version=1) as client:
-            assert type(client) is kind and client.ready()
+        with serving.client(f"{url}/", version="1") as client:
+            assert type(client) is kind and client.ready() and client.upscale(photo()).shape == (48, 80, 3)
 
 
 def test_a_port_that_speaks_grpc_is_told(stand_in):
-    with RestClient(f"http://{stand_in.grpc}", retries=0) as client, pytest.raises(ServerAway, match="check the port"):
-        client.upscale_bytes([b"any"])
+    with RestClient(f"http://{stand_in.grpc}", retries=0) as client:
+        with pytest.raises(ServerAway, match="there .what does is not HTTP.: start it, or check the port$"):
+            client.upscale_bytes([b"any"])
 
 
-@pytest.mark.parametrize("options", [{"timeout": 0}, {"retries": -1}])
-def test_settings_out_of_range_are_told(options):
-    with pytest.raises(ValueError, match="timeout"):
-        RestClient("http://localhost:8501", **options)
+def test_what_a_terminal_would_obey_is_not_printed():
+    with FlakyServer((400, json.dumps({"error": "red \x1b[31mor\0not\r\u202e"}))) as server:
+        with pytest.raises(RequestRefused, match=r": red \[31mor not$"):
+            ask(server)
+
+
+SETTINGS = [{"timeout": value} for value in (0, 1e7, float("inf"), float("nan"))]
+SETTINGS += [{"retries": -1}, {"version": -1}, {"version": 2**63}, {"version": "x"}]
+
+
+@pytest.mark.parametrize("options", SETTINGS)
+@pytest.mark.parametrize("make, address", [(RestClient, "http://localhost:8501"), (GrpcClient, "localhost:8500")])
+def test_settings_out_of_range_are_told(make, address, options):
+    with pytest.raises(ValueError, match="timeout|version|invalid literal"):
+        make(address, **options)
+
+
+def test_the_longest_timeout_is_one_that_sockets_take(stand_in):
+    for url in (stand_in.rest, f"grpc://{stand_in.grpc}"):
+        with serving.client(url, timeout=1_000_000) as client:
+            assert client.ready()
 
 
 def test_importing_the_clients_brings_neither_tensorflow_nor_grpc():
