@@ -52,9 +52,9 @@ def degrade_files(
     Raises:
         UserError: if nothing can be done at all. What fails for single photos is in the outcome.
     """
-    if not Path(hr).is_dir():
+    if not os.path.isdir(hr):
         raise UserError(f"--hr {hr}: no such folder: give a folder of sharp photos")
-    sources = photo_jobs.find_sources([os.fspath(hr)], recursive, Path(out))
+    sources, _ = photo_jobs.find_sources([os.fspath(hr)], recursive, Path(out))
     styles = find_photos(real, "--from") if real is not None else None
     degrader = load_degrader(style)
     scale = degrader.scale
@@ -73,8 +73,9 @@ def degrade_files(
         photo_jobs.check_folder(sharp / folder.relative_to(small), "--out")
 
     outcome = photo_jobs.Outcome()
-    todo = [item for item in items if overwrite or not item.target.exists()]
-    outcome.skipped = [item.target for item in items if item.target.exists() and not overwrite]
+    there = set() if overwrite else {item.target for item in items if os.path.exists(item.target)}
+    todo = [item for item in items if item.target not in there]
+    outcome.skipped = [item.target for item in items if item.target in there]
     todo = photo_jobs.measured(todo, outcome, max_megapixels, jobs)
 
     def read(item):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Callable
 
 
@@ -15,6 +16,10 @@ def exit_cleanly(main: Callable[[], int | None]) -> None:
 
     0 or what `main` returns; 2 after a `UserError`, whose text is printed as one line; 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):  # names of files may be in no encoding
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings("ignore", module="PIL")  # of metadata, without the name of the photo
     try:
         code = main()
     except UserError as error:

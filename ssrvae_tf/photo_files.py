@@ -1,7 +1,7 @@
 """Photos in files, as they are: their bits, transparency, colour profile and metadata.
 
-Pillow reads all but colour of 16 bits, which it knows as 8 only; libvips reads those, and writes everything, since it
-encodes from an array without a copy of it.
+Pillow reads all but PNG and TIFF of more than 8 bits, whose colour it knows as 8 only; libvips reads those, and writes
+everything, since it encodes from an array without a copy of it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Iterator
@@ -24,9 +25,12 @@ from ssrvae_tf.writing import replacing
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
 MAX_MEGAPIXELS = 100.0
-_LONGEST = {"jpeg": 65_535, "webp": 16_383}
+_LONGEST = {"jpeg": 65_500, "webp": 16_383}
 _SIXTEEN = ("png", "tiff")
-_ORIENTATION = 0x0112
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_ORIENTATION, _EXIF, _GPS = 0x0112, 0x8769, 0x8825
+# What a TIFF's own tags say about the photo: description, maker, model, software, time, artist, copyright.
+_ABOUT = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 _LIMIT = threading.Lock()
 _MODES = {"L": "L", "1": "L", "LA": "LA", "La": "LA", "RGB": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
 
@@ -39,6 +43,7 @@ class Photo:
         pixels: (H, W, C) uint8 or uint16, upright; C 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA).
         profile: the ICC profile that `pixels` are in, None if there is none.
         exif: EXIF data without orientation, None if there is none.
+        xmp: the packet, None if there is none.
         dots_per_inch: (x, y), None if the file has none.
         note: what a reader should know, such as that only the first frame is here; "" for nothing.
     """
@@ -46,6 +51,7 @@ class Photo:
     pixels: np.ndarray
     profile: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
     dots_per_inch: tuple[float, float] | None = None
     note: str = ""
 
@@ -61,10 +67,10 @@ def measure(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[int, in
 
 
 def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
-    """Read a photo of any kind that Pillow reads: 8 or 16 bits, gray or colour, palette, CMYK, transparency.
+    """Read a photo of any kind that Pillow reads: 8 bits or more, gray or colour, palette, CMYK, transparency.
 
-    Palette photos become RGB, CMYK ones sRGB by their profile. EXIF orientation is applied. Of an animation the first
-    frame is taken, and `note` says so.
+    Palette photos become RGB, CMYK ones sRGB by their profile, what has more than 8 bits uint16. EXIF orientation is
+    applied. Of an animation the first frame is taken, and `note` says so.
 
     Args:
         max_megapixels: larger ones are refused before they are decoded.
@@ -73,28 +79,54 @@ def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
         UserError: if it cannot be read; the text names the file.
     """
     with _opened(path, max_megapixels) as image:
-        photo = Photo(np.empty(0), image.info.get("icc_profile"), _exif(image), _dots_per_inch(image))
+        if isinstance(image, pyvips.Image):
+            profile, xmp = (_blob(image, f"{name}-data") for name in ("icc-profile", "xmp"))
+            return _read_deep(image, Photo(np.empty(0), profile, xmp=xmp))
+        photo = _about(image)
         frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":
-            photo.note = f"{path}: {frames} frames or pages: only the first is taken"
-        gray = image.mode.startswith("I")
-        if not gray and image.format.lower() in _SIXTEEN and _header(path).format == "ushort":
-            return _read_sixteen(path, photo)
-        pixels, changed = _pixels(ImageOps.exif_transpose(image), photo.profile)
-        photo.pixels = pixels if pixels.ndim == 3 else pixels[..., None]
-        photo.profile = None if changed else photo.profile
-        return photo
+        several = f"{frames} frames or pages: only the first is taken" if frames > 1 and image.format != "MPO" else ""
+        notes = "; ".join(filter(None, [photo.note, several]))
+        photo.note = f"{path}: {notes}" if notes else ""
+        if image.format.lower() in _SIXTEEN:
+            deep = _by_vips(path)
+            if deep.format != "uchar":
+                image.load()  # libvips passes over some damage
+                return _read_deep(deep, photo)
+        return _with_pixels(photo, image)
+
+
+def of_image(image: Image.Image) -> Photo:
+    """What a Pillow image holds.
+
+    Raises:
+        ValueError: if its values have no known range.
+    """
+    if image.mode in ("I", "F"):
+        raise ValueError(f"a Pillow image of mode {image.mode} is given: convert it to L or RGB, or pass a float array")
+    return _with_pixels(_about(image), image)
+
+
+def to_image(photo: Photo) -> Image.Image:
+    """A Pillow image (L, LA, I;16, RGB or RGBA), with what else there is in its `info`."""
+    pixels = photo.pixels[..., 0] if photo.pixels.shape[-1] == 1 else photo.pixels
+    image = Image.fromarray(pixels)
+    info = {"icc_profile": photo.profile, "exif": photo.exif, "xmp": photo.xmp, "dpi": photo.dots_per_inch}
+    image.info.update({name: value for name, value in info.items() if value})
+    return image
 
 
 @contextlib.contextmanager
 def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image]:
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"{path}: a folder, a photo is wanted")
     try:
         if not path.stat().st_size:
             raise UserError(f"{path}: an empty file: repair or remove it")
-        with _open(path) as image:
+        with contextlib.ExitStack() as stack:
+            image = _open(path)
+            if isinstance(image, Image.Image):
+                stack.enter_context(image)
             if image.width * image.height > max_megapixels * 1e6:
                 raise UserError(
                     f"{path}: {image.width}x{image.height} is {image.width * image.height / 1e6:.0f} megapixels, the "
@@ -111,66 +143,121 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image]:
         raise UserError(f"{path}: cannot be read ({reason}): repair or remove it") from error
 
 
-def _open(path: Path) -> Image.Image:
-    """Without Pillow's own limit, which cannot be lifted for one file."""
+def _open(path: Path) -> Image.Image | pyvips.Image:
+    """Without Pillow's own limit, which cannot be lifted for one file. TIFFs that it does not know go to libvips."""
     with _LIMIT:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(path)
+        except Image.UnidentifiedImageError:
+            with open(path, "rb") as file:
+                if file.read(4) not in _TIFF:
+                    raise
         finally:
             Image.MAX_IMAGE_PIXELS = before
+    return _by_vips(path)
 
 
-def _exif(image: Image.Image) -> bytes | None:
-    if not image.info.get("exif"):
-        return None
-    exif = Image.Exif()  # not the image's own: it is to be turned by that
-    exif.load(image.info["exif"])
-    exif.pop(_ORIENTATION, None)
-    return exif.tobytes() if len(exif) else None
+def _about(image: Image.Image) -> Photo:
+    """All but the pixels."""
+    profile, found = image.info.get("icc_profile"), image.info.get("dpi")
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")  # of PNG
+    dots_per_inch = tuple(map(float, found)) if found and all(1 < value < 1e5 for value in found) else None
+    exif, damaged = _exif(image)
+    note = "its EXIF data is damaged: left out" if damaged else ""
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    xmp = xmp and re.sub(rb'(tiff:Orientation(?:=["\']|>))\d', rb"\g<1>1", xmp)
+    return Photo(np.empty(0), profile or None, exif, xmp or None, dots_per_inch, note)
 
 
-def _dots_per_inch(image: Image.Image) -> tuple[float, float] | None:
-    found = image.info.get("dpi")
-    return tuple(map(float, found)) if found and all(1 < value < 1e5 for value in found) else None
-
-
-def _header(path: Path) -> pyvips.Image:
-    """Pixels are read when they are asked for."""
-    return pyvips.Image.new_from_file(os.fspath(path), fail_on="truncated")
-
-
-def _read_sixteen(path: Path, photo: Photo) -> Photo:
-    image = _header(path).autorot()
-    if image.interpretation == "cmyk" or image.bands > 4:
-        image, photo.profile = image.icc_transform("srgb", depth=16, embedded=True), None
+def _exif(image: Image.Image) -> tuple[bytes | None, bool]:
+    """EXIF data without orientation, and whether it is damaged."""
+    kept = Image.Exif()  # not the image's own: it is to be turned by that
     try:
-        photo.pixels = image.numpy().reshape(image.height, image.width, image.bands)
+        if image.info.get("exif"):
+            kept.load(image.info["exif"])
+            kept.pop(_ORIENTATION, None)
+        elif image.format == "TIFF":
+            own = image.getexif()
+            kept.update({tag: own[tag] for tag in _ABOUT if tag in own})
+            for part in (_EXIF, _GPS):
+                if part in own:
+                    kept[part] = dict(own.get_ifd(part))
+        return (kept.tobytes() if len(kept) else None), False
+    except Exception:  # Pillow raises many kinds
+        return None, True
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # what this raises is no matter of EXIF
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # of many kinds, where EXIF data is damaged
+        return image
+
+
+def _by_vips(path: Path) -> pyvips.Image:
+    """Pixels are read when they are asked for."""
+    # Not by the name: libvips would take what it remembers of that, and it may not be UTF-8.
+    source = pyvips.Source.new_from_file(os.fsencode(path))
+    return pyvips.Image.new_from_source(source, "", fail_on="error")
+
+
+def _blob(image: pyvips.Image, name: str) -> bytes | None:
+    return bytes(image.get(name)) if image.get_typeof(name) else None
+
+
+def _read_deep(image: pyvips.Image, photo: Photo) -> Photo:
+    try:
+        image = image.autorot()
+        if image.interpretation == "cmyk":
+            image, photo.profile = image.icc_transform("srgb", depth=16, embedded=True), None
+        pixels = image.numpy().reshape(image.height, image.width, image.bands)
     except pyvips.Error as error:
-        raise OSError("image file is truncated or damaged") from error
+        reason = str(error).strip().splitlines()[-1]
+        raise OSError(f"image file is truncated or damaged: {reason}") from error
+    if image.bands > 4:
+        raise ValueError(f"it has {image.bands} channels")
+    photo.pixels = _sixteen(pixels)
     return photo
 
 
-def _pixels(image: Image.Image, profile: bytes | None) -> tuple[np.ndarray, bool]:
-    """Pixels (H, W) or (H, W, C), and whether they have left the file's own colour space."""
-    if image.mode.startswith(("I", "F")):
-        return _gray_sixteen(image), False
+def _with_pixels(photo: Photo, image: Image.Image) -> Photo:
+    image = _upright(image)
     if image.mode == "CMYK":
-        return np.asarray(_from_cmyk(image, profile)), True
-    if image.mode in _MODES and not (image.mode in ("L", "RGB", "1") and image.has_transparency_data):
-        return np.asarray(image.convert(_MODES[image.mode])), False
-    changed = image.mode not in ("P", "L", "1", "RGB")
-    if image.mode in ("L", "1"):
-        return np.asarray(image.convert("LA")), changed
-    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB")), changed
+        pixels, photo.profile = np.asarray(_from_cmyk(image, photo.profile)), None
+    elif image.mode.startswith(("I", "F")):
+        pixels = _sixteen(np.asarray(image))
+    elif image.mode in _MODES and not (image.mode in ("L", "RGB", "1") and image.has_transparency_data):
+        pixels = np.asarray(image.convert(_MODES[image.mode]))
+    elif image.mode in ("L", "1"):
+        pixels = np.asarray(image.convert("LA"))
+    else:
+        photo.profile = photo.profile if image.mode in ("P", "RGB") else None
+        pixels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+    photo.pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+    return photo
 
 
-def _gray_sixteen(image: Image.Image) -> np.ndarray:
-    """uint16 of 16-bit, 32-bit and float gray. Floats up to 1 are taken as [0, 1]."""
-    values = np.asarray(image)
-    if image.mode == "F":
-        values = np.nan_to_num(values)
-        values = values * 65535.0 if values.max(initial=0.0) <= 1.0 else values
+def _sixteen(values: np.ndarray) -> np.ndarray:
+    """uint16 of other numbers: 32 bits by their upper half, floats by the range that they fill, [0, 1] or [0, 255].
+
+    Raises:
+        ValueError: if they fill no such range.
+    """
+    if values.dtype == np.uint16:
+        return values
+    if values.dtype in (np.uint8, bool):
+        return values.astype(np.uint16) * (257 if values.dtype == np.uint8 else 65535)
+    if values.dtype == np.uint32:
+        return (values >> 16).astype(np.uint16)
+    whole = np.issubdtype(values.dtype, np.integer)
+    values = np.nan_to_num(values.astype(np.float32), posinf=np.inf, neginf=0.0)
+    lowest, highest = values.min(initial=0.0), values.max(initial=0.0)
+    if highest > 65535 or (whole and lowest < 0):
+        raise ValueError(f"it holds numbers from {lowest:g} to {highest:g}: convert it to 8 or 16 bits")
+    if not whole:
+        values *= 65535 if highest <= 2 else 257 if highest <= 257 else 1  # some go a little beyond white
     return np.rint(np.clip(values, 0, 65535)).astype(np.uint16)
 
 
@@ -221,10 +308,13 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0) -> Pa
         "webp": {"Q": quality},
         "tiff": {"compression": "deflate", "predictor": "horizontal", "bigtiff": photo.pixels.nbytes > 2e9},
     }[kind]
-    keep = ["icc"] * (photo.profile is not None) + ["exif"] * (photo.exif is not None)
+    # In JPEG and WebP, EXIF data tells the resolution.
+    exif = photo.exif or (kind not in _SIXTEEN and photo.dots_per_inch)
+    keep = [name for name, kept in (("icc", photo.profile), ("exif", exif), ("xmp", photo.xmp)) if kept]
     with replacing(path) as part:
         try:
-            image.write_to_file(os.fspath(part), keep="|".join(keep) or "none", **options)
+            target = pyvips.Target.new_to_file(os.fsencode(part))
+            image.write_to_target(target, part.suffix, keep="|".join(keep) or "none", **options)
         except pyvips.Error as error:
             _ask_the_system(part)
             raise OSError(" ".join(str(error).split())[:200]) from error
@@ -271,7 +361,7 @@ def _vips(photo: Photo) -> pyvips.Image:
     space = {(False, False): "b-w", (False, True): "grey16", (True, False): "srgb", (True, True): "rgb16"}
     per_millimetre = [dots / 25.4 for dots in photo.dots_per_inch or (72.0, 72.0)]
     image = image.copy(interpretation=space[bands > 2, wide], xres=per_millimetre[0], yres=per_millimetre[1])
-    for name, blob in (("icc-profile-data", photo.profile), ("exif-data", photo.exif)):
+    for name, blob in (("icc-profile-data", photo.profile), ("exif-data", photo.exif), ("xmp-data", photo.xmp)):
         if blob:
             image.set_type(pyvips.GValue.blob_type, name, blob)
     return image
@@ -292,5 +382,5 @@ def _ask_the_system(part: Path) -> None:
     Raises:
         OSError: the system's own, if that fails too.
     """
-    with open(part, "wb") as file:
+    with open(part, "ab") as file:  # after what is there: to remove that would make room
         file.write(bytes(1 << 16))

@@ -11,7 +11,8 @@ import os
 import re
 import signal
 import sys
-from collections import deque
+import zlib
+from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Iterator
@@ -116,51 +117,72 @@ def add_local_options(parser: Parser) -> None:
     parser.add("--jobs", "N", text, type=PositiveInt, default=2)
 
 
-def find_sources(words: list[str], recursive: bool = False, apart_from: Path | None = None) -> list[Source]:
+def find_sources(
+    words: list[str], recursive: bool = False, apart_from: Path | None = None, passed_over: str | None = None
+) -> tuple[list[Source], list[str]]:
     """The photos that the words of a command line name: files, folders and globs, each once, in order.
 
     Args:
         recursive: also take what lies in folders of a named folder.
         apart_from: a folder whose files are results, not photos, if it lies in a named folder.
+        passed_over: the end of names that are taken only where they are named themselves.
+
+    Returns:
+        the photos, and a line for each folder and glob that holds none.
 
     Raises:
-        UserError: if a folder or a glob holds no photo.
+        UserError: if there is no photo at all.
     """
-    found: dict[Path, Source] = {}
+    found: dict[str, Source] = {}
+    failed: list[str] = []
 
     def add(path: Path, inside: Path) -> None:
-        found.setdefault(path.resolve(), Source(path, inside))
+        found.setdefault(os.path.realpath(path), Source(path, inside))
 
-    folders = [word for word in words if Path(word).is_dir()]
+    def kept(path: Path) -> bool:
+        return passed_over is None or not path.name.endswith(passed_over)
+
+    folders = [word for word in words if os.path.isdir(word)]
     for word in words:
         path = Path(word)
-        if path.is_dir():
+        if word in folders:
             below = Path(path.resolve().name) if len(folders) > 1 else Path()
             results = apart_from and apart_from.resolve()
-            for photo in find_photos(path):
+            before = len(found)
+            try:
+                photos = find_photos(path)
+            except UserError as error:
+                failed.append(str(error))
+                continue
+            for photo in filter(kept, photos):
                 inside = photo.relative_to(path)
                 result = results and path.resolve() in results.parents and results in photo.resolve().parents
                 if not result and (recursive or len(inside.parts) == 1):
                     add(photo, below / inside)
-        elif path.exists() or not glob.has_magic(word):
+            if len(found) == before and not recursive:
+                failed.append(
+                    f"{word}: no photos found: give a folder that holds some, or --recursive for folders in it"
+                )
+        elif os.path.exists(path) or not glob.has_magic(word):
             add(path, Path(path.name))  # one that is not there fails in its turn, and the others are done
         else:
-            matches = [Path(each) for each in sorted(glob.glob(word, recursive=True)) if not Path(each).is_dir()]
+            matches = [Path(each) for each in sorted(glob.glob(word, recursive=True)) if not os.path.isdir(each)]
             if not matches:
-                raise UserError(f"{word}: no file matches: give photos, folders or a glob")
+                failed.append(f"{word}: no file matches: give photos, folders or a glob")
+                continue
             root = Path(os.path.commonpath([each.parent for each in matches]))
-            for match in matches:
+            for match in filter(kept, matches):
                 add(match, match.relative_to(root))
     if not found:
-        hint = "" if recursive else ", or --recursive for folders in it"
-        raise UserError(f"{' '.join(words)}: no photos found: give photos or a folder of them{hint}")
-    return list(found.values())
+        raise UserError(failed[0] if failed else f"{' '.join(words)}: no photos found: give photos or a folder of them")
+    return list(found.values()), failed
 
 
 def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool], str]) -> list[Item]:
     """A target for each source, no two the same, whatever the order.
 
-    Sources that are themselves the target of another are left out: they are results of an earlier time.
+    Sources that are themselves the target of another are left out: they are results of an earlier time. Where not even
+    the name that tells kinds apart is one's own, as that of two folders' `a.jpg`, it gets a mark of the source's path.
 
     Args:
         out: the folder of the results, which keeps the structure; None: beside the photos.
@@ -174,20 +196,24 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
     def key(path: Path) -> str:  # some disks take a.png and A.png for one
         return os.path.join(path.parent.resolve(), path.name).casefold()
 
-    plain = [target(source, False) for source in sources]
-    results = {key(path) for path in plain} if out is None else set()
-    kept = [(source, path) for source, path in zip(sources, plain) if key(source.path) not in results - {key(path)}]
-    shared: dict[str, int] = {}
-    for _, path in kept:
-        shared[key(path)] = shared.get(key(path), 0) + 1
-    items, taken = [], {name for name, count in shared.items() if count == 1}
-    for source, path in kept:
+    plain, apart = ([target(source, each) for source in sources] for each in (False, True))
+    results = {}
+    for source, *paths in zip(sources, plain, apart):
+        for path in map(key, paths):
+            results.setdefault(path, set()).add(source.path)
+    left = [not results.get(key(source.path), set()) - {source.path} for source in sources]
+    shared = Counter(key(path) for path, stays in zip(plain, left) if stays)
+    marked = Counter(key(path) for path, stays in zip(apart, left) if stays)
+    marked.update(path for path, count in shared.items() if count == 1)
+    items = []
+    for source, path, other, stays in zip(sources, plain, apart, left):
+        if not stays:
+            continue
         if shared[key(path)] > 1:
-            path = target(source, True)
-            stem, number = path.stem, 2
-            while key(path) in taken:
-                path, number = path.with_name(f"{stem}_{number}{path.suffix}"), number + 1
-            taken.add(key(path))
+            path = other
+            if marked[key(path)] > 1:
+                mark = zlib.crc32(os.fsencode(source.path))
+                path = path.with_name(f"{path.stem}_{mark:08x}{path.suffix}")
         items.append(Item(source.path, path))
     return items
 

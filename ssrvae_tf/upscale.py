@@ -10,7 +10,7 @@ import sys
 import types
 from pathlib import Path
 
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt, restricted_number_type
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt, restricted_number_type
 
 from ssrvae_tf import photo_files, photo_jobs
 from ssrvae_tf.command_line import Parser
@@ -21,6 +21,7 @@ from ssrvae_tf.upscaling import OVERLAP, upscale
 
 _COMPARED = "_compare.png"
 _Quality = restricted_number_type("Quality", int, [(">=", 1), ("<=", 100)])
+_Scale = restricted_number_type("Scale", float, [(">", 0), ("<=", 64)])
 
 
 def upscale_files(
@@ -60,29 +61,29 @@ def upscale_files(
         UserError: if nothing can be done at all. What fails for single photos is in the outcome.
     """
     words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
-    sources = photo_jobs.find_sources(words, recursive, Path(out) if out is not None else None)
-    sources = [source for source in sources if not source.path.name.endswith(_COMPARED)]
-    target, folder = _out(out, len(sources) > 1 or not Path(words[0]).is_file(), kind)
+    apart_from = Path(out) if out is not None else None
+    sources, failed = photo_jobs.find_sources(words, recursive, apart_from, passed_over=_COMPARED)
+    target, folder = _out(out, len(sources) > 1 or any(map(os.path.isdir, words)), kind)
     network = engine(model)
     factor = scale or network.scale
     if target:
         items = [photo_jobs.Item(sources[0].path, target)]
     else:
         items = photo_jobs.plan(sources, folder, lambda source, apart: result_name(source, apart, factor, kind))
-    for parent in {item.target.parent for item in items}:
-        photo_jobs.check_folder(parent, "--out")
+    outcome = photo_jobs.Outcome(failed=failed)
 
-    outcome = photo_jobs.Outcome()
-    todo = []
-    for item in items:
-        if _same(item.target, item.source):
-            raise UserError(f"--out {item.target}: that is the photo itself: choose another name")
-        if item.target.exists() and not overwrite:
-            outcome.skipped.append(item.target)
-        else:
-            todo.append(item)
-    todo = photo_jobs.measured(todo, outcome, max_megapixels, jobs)
-    todo = [item for item in todo if _fits(item, kind, factor, outcome)]
+    def left(items):
+        for item in items:
+            if _same(item.target, item.source):
+                raise UserError(f"--out {item.target}: that is the photo itself: choose another name")
+            if os.path.exists(item.target) and not overwrite:
+                outcome.skipped.append(item.target)
+            else:
+                yield item
+
+    todo = photo_jobs.measured(list(left(items)), outcome, max_megapixels, jobs)
+    todo = list(left(item for item in todo if _fits(item, kind, factor, outcome)))
+    todo = _writable(todo, outcome)
     if not todo:
         return outcome
     from ssrvae_tf.before_after import Page, views, write_sheet
@@ -110,10 +111,33 @@ def upscale_files(
     photo_jobs.run(todo, read, work, write, outcome, "upscale", jobs)
     if compare:
         at = target.with_name(f"{target.stem}_compare.html") if target else (folder or _common(items)) / "compare.html"
-        written = page.write(at)
-        if written:
-            print(f"before and after: {written}", file=sys.stderr)
+        try:
+            written = page.write(at)
+        except OSError as error:
+            outcome.failed.append(f"{at}: cannot be written ({error.strerror})")
+        else:
+            if written:
+                print(f"before and after: {written}", file=sys.stderr)
     return outcome
+
+
+def _writable(items: list[photo_jobs.Item], outcome: photo_jobs.Outcome) -> list[photo_jobs.Item]:
+    """The items whose folders can be written in. The others go to `outcome`.
+
+    Raises:
+        UserError: if none can.
+    """
+    errors = {}
+    for folder in dict.fromkeys(item.target.parent for item in items):
+        try:
+            photo_jobs.check_folder(folder, "--out")
+        except UserError as error:
+            errors[folder] = str(error)
+    kept = [item for item in items if item.target.parent not in errors]
+    if errors and not kept:
+        raise UserError(next(iter(errors.values())))
+    outcome.failed += errors.values()
+    return kept
 
 
 def _out(out, several: bool, kind: str) -> tuple[Path | None, Path | None]:
@@ -121,9 +145,11 @@ def _out(out, several: bool, kind: str) -> tuple[Path | None, Path | None]:
     if out is None:
         return None, None
     text, path = os.fspath(out), Path(out)
+    if not text:
+        raise UserError("--out: an empty name: give a file or a folder, or leave it out")
     suffix = path.suffix.lower()
-    if path.is_dir() or text.endswith(("/", os.sep)) or not suffix or (several and suffix not in SUFFIXES):
-        if path.exists() and not path.is_dir():
+    if os.path.isdir(path) or text.endswith(("/", os.sep)) or not suffix or (several and suffix not in SUFFIXES):
+        if os.path.exists(path) and not os.path.isdir(path):
             raise UserError(f"--out {out}: a file is there, a folder is wanted: choose another name")
         return None, path
     if suffix not in SUFFIXES:
@@ -163,7 +189,7 @@ def _common(items: list[photo_jobs.Item]) -> Path:
 
 
 def _same(first: Path, second: Path) -> bool:
-    return first.exists() and second.exists() and first.samefile(second)
+    return os.path.exists(first) and os.path.exists(second) and first.samefile(second)
 
 
 @contextlib.contextmanager
@@ -190,7 +216,7 @@ def _device(name: str | None):
 def add_options(parser: Parser) -> None:
     """What enlarging can be told, here or on many machines."""
     add = parser.add
-    add("--scale", "X", "of the results (default: the model's); others are resized from it", type=PositiveFloat)
+    add("--scale", "X", "of the results (default: the model's); others are resized from it", type=_Scale)
     add("--tile", "auto|N", "longest side of a tile in photo pixels (default: auto)", type=_tile_size, default="auto")
     add("--overlap", "N", f"pixels that tiles share (default: {OVERLAP})", type=NonNegativeInt, default=OVERLAP)
     add("--batch", "N", "tiles that go through the network together (default: 1)", type=PositiveInt, default=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Callable
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from scipy import ndimage
 from tqdm import tqdm
 
+from ssrvae_tf import photo_files
 from ssrvae_tf.engines import engine as engine_for
 from ssrvae_tf.tiling import axis, blended_bands
 
@@ -38,8 +40,8 @@ def upscale(
     under fully transparent pixels are replaced by those of the nearest visible ones.
 
     Args:
-        image: a Pillow image, or an array (H, W), (H, W, C) or a batch (B, H, W, C), C 1 (gray), 2 (gray, alpha), 3
-            (RGB) or 4 (RGBA); uint8, uint16 or float in [0, 1].
+        image: a Pillow image, whose EXIF orientation is applied, or an array (H, W), (H, W, C) or a batch (B, H, W, C),
+            C 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); uint8, uint16 or float in [0, 1].
         model: name of a shipped set of weights, folder of a training run, an exported SavedModel or `.tflite` file, or
             what `ssrvae_tf.load` gave: for more than one photo load once, then pass the model.
         tile: the longest side of a tile in pixels of the photo, or "auto": a photo of up to 96x96 is one tile; others
@@ -50,8 +52,8 @@ def upscale(
         strength: 1 is the network's result, 0 the bicubic one, between them a blend.
 
     Returns:
-        The same kind: a Pillow image (L, LA, I;16, RGB or RGBA), or an array of the same dtype and channels,
-        (..., scale * H, scale * W, C).
+        The same kind: a Pillow image (L, LA, I;16, RGB or RGBA), with colour profile and EXIF data in its `info`, or an
+        array of the same dtype and channels, (..., scale * H, scale * W, C).
 
     Raises:
         UserError: if no SR network goes by the name `model`.
@@ -62,9 +64,13 @@ def upscale(
         sharp = ssrvae_tf.upscale(Image.open("photo.jpg"))
     """
     if isinstance(image, Image.Image):
-        pixels = np.asarray(plain(image))
-        return Image.fromarray(upscale(pixels, model, tile, progress, overlap=overlap, batch=batch, strength=strength))
+        photo = photo_files.of_image(image)
+        settings = {"overlap": overlap, "batch": batch, "strength": strength}
+        return photo_files.to_image(
+            dataclasses.replace(photo, pixels=upscale(photo.pixels, model, tile, progress, **settings))
+        )
     image = np.asarray(image)
+    image = image.astype(image.dtype.newbyteorder("="), copy=False)
     _check(image)
     _check_settings(tile, overlap, batch, strength)
     engine = engine_for(model)
@@ -197,23 +203,6 @@ class _Reporter:
             self._progress(self._before + done, self._total)
         if done == rows:
             self._before += rows
-
-
-def plain(image: Image.Image) -> Image.Image:
-    """As L, LA, I;16, RGB or RGBA.
-
-    Raises:
-        ValueError: if its values have no known range.
-    """
-    if image.mode in ("L", "LA", "I;16", "RGB", "RGBA"):
-        return image
-    if image.mode.startswith("I;16"):
-        return image.convert("I;16")
-    if image.mode[0] in "IF":
-        raise ValueError(f"a Pillow image of mode {image.mode} is given: convert it to L or RGB, or pass a float array")
-    if image.mode == "1":
-        return image.convert("L")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def _check(image: np.ndarray) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zlib
 from pathlib import Path
 from typing import Iterator
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from ssrvae_tf.errors import UserError
 
+_LONGEST_NAME = 255  # bytes, on most disks
 _SETTINGS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}
 
 
@@ -27,7 +29,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def part_of(path: Path) -> Path:
     """Where a file is written before it is renamed. Libraries go by the suffix, so that stays last."""
-    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    end = f".{os.getpid()}.part{path.suffix}"
+    stem = os.fsencode(path.stem)
+    if len(stem) + len(end) >= _LONGEST_NAME:
+        stem = f"{zlib.crc32(stem):08x}".encode()
+    return path.with_name(f".{os.fsdecode(stem)}{end}")
 
 
 def check_writable(path: Path, option: str) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import errno
+import io
+import os
 
 import numpy as np
 import pytest
 import pyvips
 from PIL import Image, ImageCms
+from tiny_tiffs import CMYK, WHITE_IS_ZERO, write_tiff
 
 from ssrvae_tf import photo_files
 from ssrvae_tf.errors import UserError
@@ -126,6 +129,123 @@ def test_of_an_animation_the_first_frame_is_taken_with_a_word(face, tmp_path):
     assert np.abs(photo.pixels[..., :3].astype(int) - np.asarray(face)).max() <= 1
 
 
+SIXTEEN = np.random.default_rng(0).integers(0, 65536, (20, 30, 4), np.uint16)
+
+
+@pytest.mark.parametrize(
+    "pixels, wanted",
+    [
+        (SIXTEEN[..., :2], SIXTEEN[..., :2]),
+        (SIXTEEN[..., 0].astype(np.uint32) * 65537, SIXTEEN[..., :1]),
+        (SIXTEEN[..., :3].astype(np.uint32) * 65537, SIXTEEN[..., :3]),
+        ((SIXTEEN[..., 0] / 65535).astype(np.float32), SIXTEEN[..., :1]),
+        ((SIXTEEN[..., :3] / 65535).astype(np.float32), SIXTEEN[..., :3]),
+        ((SIXTEEN[..., :3] / 257).astype(np.float32), SIXTEEN[..., :3]),
+        (SIXTEEN[..., 0].astype(np.float32), SIXTEEN[..., :1]),
+        ((SIXTEEN[..., 0] / 65535 + 0.04).astype(np.float32), np.minimum(SIXTEEN[..., :1] + 2621.4, 65535)),
+    ],
+)
+def test_tiffs_of_any_numbers(tmp_path, pixels, wanted):
+    found = read(write_tiff(tmp_path / "a.tif", pixels)).pixels
+    assert found.dtype == np.uint16
+    np.testing.assert_allclose(found, wanted, atol=1)
+
+
+def test_tiffs_whose_zero_is_white(tmp_path):
+    found = read(write_tiff(tmp_path / "a.tif", SIXTEEN[..., 0], WHITE_IS_ZERO)).pixels
+    np.testing.assert_array_equal(found, 65535 - SIXTEEN[..., :1])
+
+
+def test_sixteen_bit_cmyk(tmp_path):
+    found = read(write_tiff(tmp_path / "a.tif", np.full((5, 6, 4), [0, 0, 0, 65535], np.uint16), CMYK)).pixels
+    assert found.shape == (5, 6, 3) and found.max() < 20_000
+
+
+@pytest.mark.parametrize("pixels", [SIXTEEN[..., 0] * np.float32(1e6), SIXTEEN[..., 0].astype(np.int16)])
+def test_numbers_of_no_known_range_are_refused(tmp_path, pixels):
+    with pytest.raises(
+        UserError, match=r"a.tif: cannot be read \(it holds numbers from .*: convert it to 8 or 16 bits"
+    ):
+        read(write_tiff(tmp_path / "a.tif", pixels))
+
+
+def test_a_gray_that_is_transparent_in_a_png_of_sixteen_bits(tmp_path):
+    gray = SIXTEEN[..., 0].copy()
+    gray[3, 4] = 777
+    Image.fromarray(gray).save(tmp_path / "a.png", transparency=777)
+    pixels = read(tmp_path / "a.png").pixels
+    np.testing.assert_array_equal(pixels[..., 0], gray)
+    np.testing.assert_array_equal(pixels[..., 1] == 0, gray == 777)
+
+
+@pytest.mark.parametrize("pixels", [SIXTEEN, SIXTEEN[..., 0], SIXTEEN[..., :3] / np.float32(65535)])
+@pytest.mark.parametrize("part", [0.99, 0.6])
+def test_truncated_tiffs_are_refused(tmp_path, pixels, part):
+    path = write_tiff(tmp_path / "a.tif", pixels)
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    with pytest.raises(UserError, match="a.tif: cannot be read .*truncated"):
+        read(path)
+
+
+def test_a_file_that_has_changed_is_read_anew(tmp_path):
+    for pixels in (SIXTEEN, SIXTEEN[::-1]):
+        write_tiff(tmp_path / "a.tif", pixels)
+        np.testing.assert_array_equal(read(tmp_path / "a.tif").pixels, pixels)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_names_in_no_encoding(tmp_path, suffix):
+    for name, end in ((b"caf\xe9", suffix), (b"deep\xe9", ".tif")):
+        path = tmp_path / os.fsdecode(name + end.encode())
+        write(Photo(SIXTEEN if end == ".tif" else np.full((5, 6, 3), 90, np.uint8)), path)
+        assert read(write(read(path), path.with_suffix(".png"))).pixels.shape[:2] in [(5, 6), (20, 30)]
+
+
+def test_long_names(tmp_path):
+    path = tmp_path / ("脸" * 83 + ".png")  # 253 bytes; a name beside it has some more
+    assert read(write(Photo(SIXTEEN), path)).pixels.shape == SIXTEEN.shape
+    with pytest.raises(UserError, match="cannot be read .*File name too long"):
+        read(tmp_path / ("脸" * 90 + ".png"))
+
+
+def test_exif_of_a_tiff_is_kept(face, tmp_path):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "Maker", 6
+    exif.get_ifd(0x8769)[0x829A] = 0.25
+    exif[0x8769] = exif.get_ifd(0x8769)
+    face.save(tmp_path / "a.tif", exif=exif)
+    photo = read(tmp_path / "a.tif")
+    assert photo.pixels.shape == (60, 50, 3)
+    found = Image.open(write(photo, tmp_path / "b.jpg")).getexif()
+    assert found[0x010F] == "Maker" and found.get(0x0112, 1) == 1 and found.get_ifd(0x8769)[0x829A] == 0.25
+    assert 273 not in found, "where the TIFF's pixels lay"
+
+
+def test_xmp_is_kept_and_says_upright(face, tmp_path):
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6" dc:title="Face"/></x:xmpmeta>'
+    face.save(tmp_path / "a.jpg", xmp=packet)
+    photo = read(tmp_path / "a.jpg")
+    for suffix in (".jpg", ".png", ".webp", ".tif"):
+        assert b'tiff:Orientation="1" dc:title="Face"' in read(write(photo, tmp_path / f"b{suffix}")).xmp, suffix
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_resolution_is_kept_without_exif(face, tmp_path, suffix):
+    face.save(tmp_path / "a.jpg", dpi=(300, 300))
+    picture = Image.open(write(read(tmp_path / "a.jpg"), tmp_path / f"b{suffix}"))
+    assert picture.info["dpi"][0] == pytest.approx(300, abs=0.1)
+
+
+@pytest.mark.parametrize("damage", [b"Exif\0\0rubbish", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\1", b"Exif\0\0"])
+def test_damaged_exif_is_left_out(face, tmp_path, damage):
+    file = io.BytesIO()
+    face.save(file, "JPEG", quality=100)
+    segment = b"\xff\xe1" + (len(damage) + 2).to_bytes(2, "big") + damage
+    (tmp_path / "a.jpg").write_bytes(file.getvalue()[:2] + segment + file.getvalue()[2:])
+    photo = read(tmp_path / "a.jpg")
+    assert photo.exif is None and photo.pixels.shape == (50, 60, 3)
+
+
 def test_what_cannot_be_read_is_named_with_the_reason(face, tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "empty.png").write_bytes(b"")
@@ -158,10 +278,10 @@ def test_large_photos_are_refused_before_they_are_decoded_unless_the_limit_is_li
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_text("old")
 
-    def fails(self, path, **options):
+    def fails(self, target, kind, **options):
         raise pyvips.Error("unable to call pngsave")
 
-    monkeypatch.setattr(pyvips.Image, "write_to_file", fails)
+    monkeypatch.setattr(pyvips.Image, "write_to_target", fails)
     with pytest.raises(OSError, match="pngsave"):
         write(Photo(np.zeros((4, 4, 3), np.uint8)), tmp_path / "a.png")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"] and (tmp_path / "a.png").read_text() == "old"

@@ -30,7 +30,8 @@ def make(folder: Path, *names: str) -> None:
 
 
 def found(*words, recursive=False, apart=None) -> dict[str, str]:
-    sources = find_sources([str(word) for word in words], recursive, apart)
+    sources, failed = find_sources([str(word) for word in words], recursive, apart, "_compare.png")
+    assert not failed
     return {str(source.path): source.inside.as_posix() for source in sources}
 
 
@@ -66,6 +67,22 @@ def test_nothing_found_is_an_error(tmp_path, monkeypatch, word, message):
         found(word)
 
 
+def test_what_holds_no_photo_does_not_stop_the_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path, "a.png", "d/e/b.png")
+    Path("empty").mkdir()
+    sources, failed = find_sources(["a.png", "empty", "*.tif", "d", "x" * 300])
+    assert [source.path.name for source in sources] == ["a.png", "x" * 300]
+    assert [line.split(":")[0] for line in failed] == ["empty", "*.tif", "d"] and "--recursive" in failed[2]
+
+
+def test_sheets_are_passed_over_unless_they_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path, "a.png", "a_compare.png")
+    assert list(found(".")) == list(found("*.png")) == ["a.png"]
+    assert list(found("a_compare.png")) == ["a_compare.png"]
+
+
 def targets(names, out=Path("out")) -> list[str]:
     sources = [Source(Path(name), Path(name)) for name in names]
     items = plan(sources, out, lambda s, apart: f"{s.path.name if apart else s.path.stem}_x4.png")
@@ -84,6 +101,27 @@ def test_names_that_some_disks_take_for_one_are_told_apart():
 
 def test_earlier_results_beside_the_photos_are_left_out():
     assert targets(["a.png", "a_x4.png", "b_x4.png"], None) == ["a_x4.png", "b_x4_x4.png"]
+
+
+def test_earlier_results_in_the_folder_of_the_photos_are_left_out():
+    assert targets(["p/a.png", "p/a_x4.png"], Path()) == ["p/a_x4.png"]
+
+
+def test_earlier_results_that_tell_kinds_apart_are_left_out():
+    earlier = targets(["a.png", "a.jpg"], None)
+    assert earlier == ["a.png_x4.png", "a.jpg_x4.png"]
+    assert targets(["a.png", "a.jpg", *earlier], None) == earlier
+
+
+def test_a_mark_tells_photos_of_one_name_apart_whichever_are_there():
+    def all_in(names):
+        sources = [Source(Path(name), Path(Path(name).name)) for name in names]
+        items = plan(sources, Path("out"), lambda s, apart: f"{s.path.name if apart else s.path.stem}_x4.png")
+        return {item.source.as_posix(): item.target.name for item in items}
+
+    three = all_in(["x/a.png", "y/a.png", "z/a.png"])
+    assert len(set(three.values())) == 3
+    assert all_in(["z/a.png", "y/a.png"]).items() <= three.items()
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path):

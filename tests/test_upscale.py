@@ -15,7 +15,7 @@ from flaky_server import FlakyServer
 from PIL import Image
 from stub_models import BicubicNetwork, BoxStyle
 
-from ssrvae_tf import fast_engine, photo_files, serving
+from ssrvae_tf import before_after, fast_engine, photo_files, photo_jobs, serving
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.photos import sample_photos
 from ssrvae_tf.serving import RequestRefused
@@ -133,6 +133,8 @@ def test_a_kept_format_that_cannot_hold_the_result_gives_way_to_png(tmp_path, ca
     assert run(tmp_path / "wide.webp") == 0
     assert names(tmp_path) == ["wide.webp", "wide_x4.webp.png"]
     assert "20000x12 is too large for webp" in capsys.readouterr().err
+    assert run(tmp_path / "wide.webp") == 0
+    assert "wide_x4.webp.png is there already" in capsys.readouterr().out
     assert run(tmp_path / "wide.webp", "--format", "webp") == 1
 
 
@@ -187,6 +189,58 @@ def test_results_beside_photos_are_not_enlarged_again(folder):
     assert made == GOOD and (folder / "compare.html").exists()
 
 
+def test_results_in_the_folder_of_the_photos_are_not_enlarged_again(folder):
+    for _ in range(2):
+        run(folder, "--out", folder, "--format", "png")
+    made = [name for name in names(folder) if "_x4" in name]
+    assert made == ["a.jpg_x4.png", "a.png_x4.png"]
+
+
+def test_a_sheet_that_is_named_is_a_photo(photo):
+    sheet = photo.rename(photo.with_name("a_compare.png"))
+    assert run(sheet) == 0 and names(photo.parent) == ["a_compare.png", "a_compare_x4.png"]
+
+
+def test_names_in_no_encoding_and_too_long_ones_do_not_stop_the_others(folder, tmp_path, capsys):
+    (folder / "a.png").rename(folder / os.fsdecode(b"a\xe9.png"))
+    assert run(folder / ("x" * 256), folder, "--out", tmp_path / "out") == 1
+    assert b"a\xe9_x4.png" in os.listdir(os.fsencode(tmp_path / "out"))
+    assert "File name too long" in capsys.readouterr().err
+
+
+def test_what_holds_no_photo_does_not_stop_the_others(photo, capsys):
+    assert run(photo, photo.parent / "*.tiff") == 1
+    assert photo.with_name("face_x4.png").exists()
+    assert "*.tiff: no file matches" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_in_does_not_stop_the_others(folder, photo, monkeypatch, capsys):
+    check = photo_jobs.check_folder
+
+    def refused(place, option):
+        if place == folder:
+            raise UserError(f"{place}: cannot be written")
+        check(place, option)
+
+    monkeypatch.setattr(photo_jobs, "check_folder", refused)
+    assert run(folder / "a.png", photo) == 1
+    assert photo.with_name("face_x4.png").exists() and "in: cannot be written" in capsys.readouterr().err
+
+
+def test_no_folder_is_made_for_a_photo_that_is_not_there(tmp_path):
+    assert run(tmp_path / "gone" / "a.png") == 1
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_page_on_a_full_disk_is_told_in_a_line(photo, monkeypatch, capsys):
+    def full(self, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(before_after.Page, "write", full)
+    assert run(photo, "--compare") == 1
+    assert "compare.html: cannot be written (No space left on device)" in capsys.readouterr().err
+
+
 def test_a_missing_file_does_not_stop_the_others(photo, capsys):
     assert run(photo.with_name("gone.png"), photo) == 1
     assert photo.with_name("face_x4.png").exists()
@@ -228,6 +282,7 @@ def test_a_second_page_does_not_replace_the_first(folder, tmp_path):
         (["face.png", "--model", "faces-style"], "degrades photos"),
         (["face.png", "--model", "gone.tflite"], "no such file"),
         (["face.png", "--out", "a.xyz"], "cannot write .xyz"),
+        (["face.png", "--out", ""], "an empty name"),
         (["face.png", "--out", "face.png"], "the photo itself"),
         (["face.png", "--out", "face.png/deep/"], "cannot be written"),
         (["face.png", "--out", "note"], "a file is there"),
@@ -250,7 +305,18 @@ def test_a_users_mistake_is_one_line(photo, monkeypatch, capsys, arguments, word
 
 
 @pytest.mark.parametrize(
-    "options", [["--tile", "8"], ["--tile", "x"], ["--strength", "2"], ["--quality", "0"], ["--jobs", "0"], ["--size"]]
+    "options",
+    [
+        ["--scale", "inf"],
+        ["--scale", "nan"],
+        ["--scale", "1e9"],
+        ["--tile", "8"],
+        ["--tile", "x"],
+        ["--strength", "2"],
+        ["--quality", "0"],
+        ["--jobs", "0"],
+        ["--size"],
+    ],
 )
 def test_options_of_no_use_are_refused(photo, capsys, options):
     assert run(photo, *options) == 2

@@ -171,6 +171,22 @@ def test_pillow_in_pillow_out(photo, mode, wanted):
     assert (result.mode, result.size) == (wanted, (44, 62))
 
 
+def test_a_pillow_image_is_turned_as_it_says_and_keeps_what_it_says_else(photo, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    Image.fromarray(photo).save(tmp_path / "a.png", exif=exif, icc_profile=b"profile")
+    result = upscale(Image.open(tmp_path / "a.png"), BicubicNetwork(scale=2))
+    assert result.size == (62, 44), "a quarter turn"
+    kept = Image.Exif()
+    kept.load(result.info["exif"])
+    assert kept[0x010F] == "Maker" and 0x0112 not in kept and result.info["icc_profile"] == b"profile"
+
+
+def test_numbers_of_either_byte_order(photo):
+    wide = photo.astype(np.uint16) * 257
+    np.testing.assert_array_equal(upscale(wide.astype(">u2"), BicubicNetwork()), upscale(wide, BicubicNetwork()))
+
+
 @pytest.mark.parametrize("shift, end", [(-2.0, 0), (2.0, 255)])
 def test_what_the_network_overshoots_is_clipped(photo, shift, end):
     assert (upscale(photo, BicubicNetwork(shift=shift)) == end).all()
