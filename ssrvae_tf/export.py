@@ -11,13 +11,14 @@ from jsonargparse.typing import PositiveInt
 
 from ssrvae_tf.command_line import Parser
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.versions import KEPT
 
 
 def export(
     model: str,
     savedmodel: str | None = None,
     version: int | None = None,
-    keep: int = 2,
+    keep: int = KEPT,
     max_pixels: int | None = None,
     tflite: str | None = None,
     quantize: str = "none",
@@ -38,15 +39,20 @@ def export(
         the version's folder and the files.
 
     Raises:
-        UserError: if nothing is asked for, or settings of a TFLite file without one, there is no such model, or
-            something cannot be written.
+        UserError: if nothing is asked for, or settings of what is not, there is no such model, or something cannot be
+            written.
     """
     if not (savedmodel or tflite or onnx):
         raise UserError("nothing to write: give --savedmodel DIR, --tflite FILE or --onnx FILE")
+    of_folder = {"--version": version, "--keep": keep != KEPT, "--max-pixels": max_pixels}
     of_tflite = {"--quantize": quantize != "none", "--fixed-size": fixed_size, "--calibrate": calibrate}
-    given = ", ".join(option for option, value in of_tflite.items() if value)
-    if given and not tflite:
-        raise UserError(f"{given}: for a TFLite file only: add --tflite FILE, or leave it out")
+    for there, what, options in (
+        (savedmodel, "a SavedModel only: add --savedmodel DIR", of_folder),
+        (tflite, "a TFLite file only: add --tflite FILE", of_tflite),
+    ):
+        given = ", ".join(option for option, value in options.items() if value)
+        if given and not there:
+            raise UserError(f"{given}: for {what}, or leave it out")
     from ssrvae_tf import loading
 
     network = loading.load(model)
@@ -93,7 +99,7 @@ def _parser() -> Parser:
     )
     add("--savedmodel", "DIR", "for TensorFlow Serving: the next version in this folder, DIR/1, DIR/2, ...")
     add("--version", "N", "of the SavedModel (default: the newest there and 1)", type=PositiveInt)
-    add("--keep", "K", "versions that stay, the newest ones (default: 2)", type=PositiveInt, default=2)
+    add("--keep", "K", f"versions that stay, the newest ones (default: {KEPT})", type=PositiveInt, default=KEPT)
     add("--max-pixels", "N", "photos of more are refused when sent as bytes (default: 65536)", type=PositiveInt)
     add("--tflite", "FILE", "for phones: a TFLite file")
     parser.add_argument(

@@ -25,6 +25,7 @@ from ssrvae_tf.command_line import Parser
 from ssrvae_tf.data.photos import find_photos, in_order
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photo_files import Photo
+from ssrvae_tf.writing import runs
 
 # What no other photo of the job will be spared.
 _HOPELESS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
@@ -235,18 +236,8 @@ def check_folder(folder: Path, option: str) -> None:
         raise UserError(f"{option} {folder}: cannot be written ({error.strerror}): choose another folder") from error
     for part in folder.glob(".*.part.*"):
         number = re.search(r"\.(\d+)\.part\.\w+$", part.name)
-        if number and not _runs(int(number[1])):
+        if number and not runs(int(number[1])):
             part.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
 
 
 def measured(items: list[Item], outcome: Outcome, max_megapixels: float, jobs: int) -> list[Item]:

@@ -1,9 +1,7 @@
 """Cut a photo into tiles of one shape, and blend what a network makes of them, a band of rows at a time.
 
 Tiles overlap. Across an overlap the weight of one tile falls along a raised cosine while its neighbour's rises, so that
-what differs between them (a network with global attention sees only its tile) changes gradually. Tiles end where the
-photo ends, and nothing is made up beyond it: the network's own zero border is what it was trained with, and on faces
-with known truth it came out 0.4 dB better at the border than the best reflection.
+what differs between them (a network with global attention sees only its tile) changes gradually.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+KEPT = 2  # versions, unless told
 LAST = 2**63 - 1  # servers read numbers as int64
 
 

@@ -36,6 +36,17 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{os.fsdecode(stem)}{end}")
 
 
+def runs(process: int) -> bool:
+    """Whether there is a process of that number, or may be: what it left half written is then let alone."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def check_writable(path: Path, option: str) -> None:
     """Find out before the work starts, not after it, that `path` cannot be written.
 

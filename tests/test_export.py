@@ -47,6 +47,14 @@ def test_no_such_model_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "option", [["--version", "3"], ["--keep", "3"], ["--max-pixels", "9"]], ids=lambda each: each[0]
+)
+def test_options_of_a_saved_model_need_one(tmp_path, option):
+    with pytest.raises(UserError, match=f"{option[0]}: for a SavedModel only: add --savedmodel DIR"):
+        export.main(["faces-x4", "--tflite", str(tmp_path / "a.tflite"), *option])
+
+
+@pytest.mark.parametrize(
     "option", [["--fixed-size", "64x64"], ["--quantize", "float16"], ["--calibrate", "faces"]], ids=lambda each: each[0]
 )
 def test_options_of_a_tflite_file_need_one(tmp_path, option):

@@ -345,7 +345,7 @@ class Doubler:
         self.told = (url, options)
 
     def upscale(self, image):
-        if image.shape[1] > 16:
+        if image.shape[1] > 24:
             raise RequestRefused(self.told[0], 400, "too large")
         return image.repeat(2, 0).repeat(2, 1)
 

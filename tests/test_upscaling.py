@@ -19,8 +19,17 @@ def photo():
     return np.asarray(Image.open(sample_photos()[0]).crop((170, 60, 302, 246)).resize((22, 31))) // 2 + 64
 
 
-def bicubic(pixels, scale=4):
-    return np.asarray(Image.fromarray(pixels).resize((pixels.shape[1] * scale, pixels.shape[0] * scale), Image.BICUBIC))
+def bicubic(pixels):
+    """Enlarged with 4 pixels of mirror image around, as all photos are."""
+    pixels = np.pad(pixels, [(4, 4), (4, 4), (0, 0)][: pixels.ndim], "symmetric")
+    large = Image.fromarray(pixels).resize((pixels.shape[1] * 4, pixels.shape[0] * 4), Image.BICUBIC)
+    return np.asarray(large)[16:-16, 16:-16]
+
+
+def bordered(photo):
+    """As `bicubic`, of floats."""
+    padded = np.pad(photo, [(4, 4), (4, 4), (0, 0)], "symmetric")
+    return np.clip(enlarged(padded[None], 4)[0], 0, 1)[16:-16, 16:-16]
 
 
 def test_uint8_in_uint8_out(photo):
@@ -48,7 +57,7 @@ def test_sixteen_bits_stay_sixteen_bits(photo):
     fine = photo.astype(np.uint16) * 257 + 100
     result = upscale(fine, BicubicNetwork())
     assert result.dtype == np.uint16
-    exact = 65535 * enlarged((fine / 65535).astype(np.float32)[None], 4)[0]
+    exact = 65535 * bordered((fine / 65535).astype(np.float32))
     np.testing.assert_allclose(result, exact, atol=1)
 
 
@@ -94,7 +103,7 @@ def test_strength_blends_with_bicubic(photo):
 @pytest.mark.parametrize("settings", [{}, {"tile": 32, "overlap": 8}, {"tile": 16, "overlap": 40, "batch": 3}])
 def test_tiles_make_no_difference_to_a_network_that_sees_little(size, settings):
     photo = np.random.default_rng(0).random((*size, 3), np.float32)
-    wanted = np.clip(enlarged(photo[None], 4)[0], 0, 1)
+    wanted = bordered(photo)
     result = upscale(photo, BicubicNetwork(), **settings)
     # Pillow's bicubic sees two pixels; at the edge of a tile the weight of what differs is small.
     assert np.abs(result - wanted).max() < 0.02
@@ -149,7 +158,7 @@ class FixedEngine:
 def test_an_engine_of_one_size_takes_photos_of_any(size):
     photo = np.random.default_rng(0).random((*size, 3), np.float32)
     result = upscale(photo, FixedEngine())
-    wanted = np.clip(enlarged(photo[None], 4)[0], 0, 1)
+    wanted = bordered(photo)
     assert result.shape == wanted.shape
     np.testing.assert_allclose(result[:-8, :-8], wanted[:-8, :-8], atol=0.02)
 
@@ -197,7 +206,14 @@ def test_a_face_goes_in_as_a_whole():
     network = BicubicNetwork()
     upscale(face, network)
     (batch,) = network.batches
-    np.testing.assert_array_equal(batch[0], face.astype(np.float32) / 255)
+    np.testing.assert_array_equal(batch[0, 4:-4, 4:-4], face.astype(np.float32) / 255)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("colour", [(255, 255, 255), (128, 128, 128), (230, 190, 165)])
+def test_even_areas_stay_even_up_to_the_corners(colour):
+    photo = np.full((30, 40, 3), colour, np.uint8)
+    assert np.abs(upscale(photo).astype(int) - colour).max() <= 8
 
 
 @pytest.mark.parametrize(

@@ -149,9 +149,13 @@ def run(job: Job, pattern: str, options: PipelineOptions) -> Outcome:
     """Do a job on all photos that a glob matches, and wait for its end unless Beam's options say otherwise.
 
     Raises:
+        UserError: if there is no such runner, or it lacks options.
         Exception: Beam's own, if the pipeline as a whole fails.
     """
-    pipeline = beam.Pipeline(options=options)
+    try:
+        pipeline = beam.Pipeline(options=options)
+    except (ValueError, ImportError, AttributeError) as error:  # a runner that is not there, or lacks options
+        raise UserError(f"Beam: {' '.join(str(error).split())}: see --help") from error
     root = places.root_of(pattern)
     items = (
         pipeline

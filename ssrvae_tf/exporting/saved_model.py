@@ -22,7 +22,8 @@ from ssrvae_tf.exporting.photo_bytes import decode, encode
 from ssrvae_tf.exporting.warmup import example_photos, write_warmup
 from ssrvae_tf.models import SRNetwork, StyleVAE
 from ssrvae_tf.models.style_vae import LossWeights
-from ssrvae_tf.versions import LAST, numbered, taken
+from ssrvae_tf.versions import KEPT, LAST, numbered, taken
+from ssrvae_tf.writing import runs
 
 MAX_PIXELS = 65_536  # of a photo as bytes: attention takes time that grows with the square of it, a minute on two cores
 _TOGETHER = 2**18  # pixels of a batch that goes through the network in one piece: 16 photos of 128x128, 1.1 GB
@@ -36,7 +37,7 @@ def export_saved_model(
     model: keras.Model,
     base: str | os.PathLike,
     version: int | None = None,
-    keep: int = 2,
+    keep: int = KEPT,
     max_pixels: int = MAX_PIXELS,
     files_from: str | os.PathLike | None = None,
 ) -> Path:
@@ -235,18 +236,8 @@ def _remove_unfinished(base: Path) -> None:
     for each in base.glob(".*.*.*"):
         process = re.fullmatch(r"\.\d+\.(\d+)\.(part|old)", each.name)
         # In a container each export may have the number of this one.
-        if process and (int(process[1]) == os.getpid() or not _runs(int(process[1]))):
+        if process and (int(process[1]) == os.getpid() or not runs(int(process[1]))):
             if each.is_symlink():
                 each.unlink()
             else:
                 shutil.rmtree(each, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        pass
-    return True

@@ -171,6 +171,7 @@ def test_what_fails_for_good_is_tried_no_more_than_a_few_times(photos, tmp_path,
         ("", [], "a folder"),
         ("*.png", ["--qualty", "3"], "--qualty: no such option"),
         ("*.png", ["--model", "runs/none"], "no such model"),
+        ("*.png", ["--runner", "NoSuch"], "Unexpected pipeline runner: NoSuch"),
         ("nowhere://*.png", [], "cannot be listed"),
     ],
 )
