@@ -76,7 +76,8 @@ class Page:
             free, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
         more = f"<p>{self._left_out} more photos are not on this page.</p>" if self._left_out else ""
         with replacing(free) as part:
-            part.write_text(_PAGE.substitute(figures="\n".join(self._figures), more=more), encoding="utf-8")
+            page = _PAGE.substitute(figures="\n".join(self._figures), more=more)
+            part.write_text(page, encoding="utf-8", errors="backslashreplace")  # names of files may be in no encoding
         return free
 
 

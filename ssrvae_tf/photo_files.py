@@ -63,7 +63,7 @@ def measure(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[int, in
         UserError: if it is no photo, or larger than `max_megapixels`.
     """
     with _opened(path, max_megapixels) as image:
-        return image.size
+        return image.width, image.height
 
 
 def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
@@ -116,7 +116,7 @@ def to_image(photo: Photo) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image]:
+def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image | pyvips.Image]:
     path = Path(path)
     if os.path.isdir(path):
         raise UserError(f"{path}: a folder, a photo is wanted")

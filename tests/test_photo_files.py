@@ -147,7 +147,7 @@ SIXTEEN = np.random.default_rng(0).integers(0, 65536, (20, 30, 4), np.uint16)
 )
 def test_tiffs_of_any_numbers(tmp_path, pixels, wanted):
     found = read(write_tiff(tmp_path / "a.tif", pixels)).pixels
-    assert found.dtype == np.uint16
+    assert photo_files.measure(tmp_path / "a.tif") == (30, 20) and found.dtype == np.uint16
     np.testing.assert_allclose(found, wanted, atol=1)
 
 
