@@ -3,6 +3,7 @@
     python -m benchmarks.upscaling [--large]
 
 - Tiles of several sizes on one photo: time for a pixel, and how near they come to the photo as a whole.
+- Seams: how steep the result is where tiles end.
 - The tiled path against plain `model.predict` on the whole photo, at 256x256, and at 512x384 with --large: there
   attention alone takes a quarter of an hour.
 - Engines on one tile: Keras' graph, XLA and TFLite as float16, with the seconds until the first result.
@@ -35,9 +36,11 @@ from ssrvae_tf.engines import KerasEngine, TFLiteEngine
 from ssrvae_tf.exporting.tflite import export_tflite
 from ssrvae_tf.metrics import psnr
 from ssrvae_tf.photos import sample_photos
-from ssrvae_tf.upscaling import upscale
+from ssrvae_tf.tiling import axis
+from ssrvae_tf.upscaling import BORDER, OVERLAP, bicubic, upscale
 
 _TILES = ((32, 8), (48, 4), (48, 8), (48, 16), (64, 8), (64, 16), (96, 16))
+_TILE = 48
 _MEMORY = ((640, 480, ".jpg"), (3000, 2000, ".jpg"), (6000, 4000, ".png"))
 
 
@@ -49,7 +52,7 @@ def photo(width: int, height: int) -> np.ndarray:
 
 def measure_tiles(network, side: int = 160) -> list[tuple]:
     picture = photo(side, side)
-    whole = network(picture[None])[0]
+    whole = upscale(picture, network, tile=2 * side)
     rivals = {
         (tile, overlap): lambda tile=tile, overlap=overlap: upscale(picture, network, tile=tile, overlap=overlap)
         for tile, overlap in _TILES
@@ -67,6 +70,24 @@ def measure_tiles(network, side: int = 160) -> list[tuple]:
         )
         for (tile, overlap), made in rivals.items()
     ]
+
+
+def measure_seams(network, side: int = 160) -> list[tuple]:
+    """Steps of what the network adds to bicubic, where tiles start or end, against those elsewhere."""
+    picture = photo(side, side)
+    tiles = axis(side + 2 * BORDER, _TILE, OVERLAP)
+    ends = {start + tiles.tile for start in tiles.starts} | set(tiles.starts)
+    seams = [(end - BORDER) * network.scale for end in sorted(ends) if BORDER < end < side + BORDER]
+
+    def ratio(result):
+        added = result - bicubic(picture[None], network.scale)[0]
+        steps = [np.abs(np.diff(added, axis=each)).mean((1 - each, 2)) for each in (0, 1)]  # to each next line
+        at = np.isin(np.arange(len(steps[0])) + 1, seams)
+        return np.mean([step[at].mean() / step[~at].mean() for step in steps])
+
+    tiled, whole = ratio(upscale(picture, network, tile=_TILE)), ratio(upscale(picture, network, tile=2 * side))
+    figure = f"{tiled:.2f} of those elsewhere, whole {whole:.2f}"
+    return [("steps where tiles end", figure, tiled / whole, "<= 1.1", "1", tiled <= 1.1 * whole)]
 
 
 def measure_whole(network, model, large: bool) -> list[tuple]:
@@ -138,6 +159,7 @@ def main() -> None:
     network = KerasEngine(model)
     rows = [
         *measure_tiles(network),
+        *measure_seams(network),
         *measure_whole(network, model, arguments.large),
         *measure_engines(model),
         *measure_peers({"faces-x4": network, "faces-x4-clean": load("faces-x4-clean")}),

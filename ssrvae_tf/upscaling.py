@@ -18,7 +18,7 @@ from ssrvae_tf.tiling import axis, blended_bands
 OVERLAP = 8
 _TILE = 48  # the cost of a pixel grows with the area of its tile, that of the overlap falls; benchmarks/upscaling.py
 _ONE_TILE = 96**2  # a face goes through as a whole: what it looks like on one side tells about the other
-_BORDER = 4  # pixels of mirror image around a photo: less shows in the corners of even areas, more costs time
+BORDER = 4  # pixels of mirror image around a photo: less shows in the corners of even areas, more costs time
 _SMALLEST = 16
 _BYTES_A_PIXEL = 60_000  # of a tile, inside the shipped networks
 _COLOURS = {1: 1, 2: 1, 3: 3, 4: 3}  # channels -> colour channels among them
@@ -109,16 +109,16 @@ def _enlarge_into(out, photo, engine, tile, overlap, batch, strength, report) ->
 def _bands(photo, engine, longest, overlap, batch, strength):
     """The result from top to bottom, in bands of rows; to the right and below there may be more than belongs to it."""
     sides, fixed = engine.fixed_size or (longest, longest), engine.fixed_size is not None
-    bordered = [length + 2 * _BORDER for length in photo.shape[:2]]
+    bordered = [length + 2 * BORDER for length in photo.shape[:2]]
     lacking = [max(0, side - length) if fixed else 0 for side, length in zip(sides, bordered)]
-    photo = np.pad(photo, [*((_BORDER, _BORDER + more) for more in lacking), (0, 0)], "symmetric")
+    photo = np.pad(photo, [*((BORDER, BORDER + more) for more in lacking), (0, 0)], "symmetric")
     rows, columns = (axis(n, side, min(overlap, side // 2), fixed) for n, side in zip(photo.shape, sides))
 
     def tiles_at(corners):
         tiles = [photo[top : top + rows.tile, left : left + columns.tile] for top, left in corners]
         return _enlarge_tiles(np.stack(tiles), engine, strength)
 
-    edge = above = _BORDER * engine.scale
+    edge = above = BORDER * engine.scale
     for band in blended_bands(rows, columns, engine.scale, batch, tiles_at):
         cut = min(above, len(band))
         above -= cut
@@ -129,7 +129,7 @@ def _auto_tile(photo, batch) -> int:
     height, width = photo.shape[:2]
     room = psutil.virtual_memory().available // 2 // (_BYTES_A_PIXEL * batch)  # pixels
     if height * width <= min(_ONE_TILE, room):
-        return max(height, width) + 2 * _BORDER
+        return max(height, width) + 2 * BORDER
     return int(np.clip(room**0.5, _SMALLEST, _TILE))
 
 
