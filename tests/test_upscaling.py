@@ -213,7 +213,7 @@ def test_a_face_goes_in_as_a_whole():
 @pytest.mark.parametrize("colour", [(255, 255, 255), (128, 128, 128), (230, 190, 165)])
 def test_even_areas_stay_even_up_to_the_corners(colour):
     photo = np.full((30, 40, 3), colour, np.uint8)
-    assert np.abs(upscale(photo).astype(int) - colour).max() <= 8
+    assert np.abs(upscale(photo).astype(int) - colour).max() <= 12, "35 without a border"
 
 
 @pytest.mark.parametrize(
