@@ -106,7 +106,7 @@ def test_tiles_too_large_for_tflite_are_halved(limited, text):
 
 def test_other_errors_of_tflite_are_told(limited):
     with pytest.raises(UserError, match="a.tflite: it cannot enlarge 60x50 pixels .shapes differ"):
-        upscale(np.zeros((60, 50, 3)), limited("shapes differ"), tile=60)
+        upscale(np.zeros((52, 42, 3)), limited("shapes differ"), tile=60)  # with a border of 4 pixels
 
 
 def _without_variables(folder):

@@ -239,9 +239,9 @@ def test_photos_above_four_times_the_limit_are_refused_and_upscale_halves_its_ti
     with pytest.raises(MemoryError, match=rf"photo of\] \[{side}\] \[x\] \[{side + 1}\] \[pixels refused"):
         served(lr)
     assert served(lr[:, :, :-1]).shape == (1, 4 * side, 4 * side, 3)
-    image = photo(side + 1, side + 1)
+    image = photo(side - 7, side - 7)  # gets a border of 4 pixels
     halved = upscale(image, served, tile=side + 1)
-    np.testing.assert_array_equal(halved, upscale(image, served, tile=(side + 1) // 2))
+    np.testing.assert_array_equal(halved, upscale(image, served, tile=(side - 7) // 2))
 
 
 def test_a_large_batch_gives_the_same_photo_by_photo(network, version, monkeypatch, tmp_path):
