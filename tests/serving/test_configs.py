@@ -66,7 +66,9 @@ def batching_parameters():
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("here.BatchingParameters"))()
+    # The latter is that of protobuf 3, with which Python 3.9 ends up.
+    made = getattr(message_factory, "GetMessageClass", None) or message_factory.MessageFactory(pool).GetPrototype
+    return made(pool.FindMessageTypeByName("here.BatchingParameters"))()
 
 
 def test_batching_config_splits_large_requests_and_says_how_large_they_may_be():
