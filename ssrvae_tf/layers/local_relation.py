@@ -27,7 +27,7 @@ def local_relation(
     kernel_size: int = 7,
     prior: tf.Tensor | None = None,
     jit_compile: bool = False,
-    training: bool = False,
+    training: bool = True,
     bounded: bool = False,
 ) -> tf.Tensor:
     """Mix every pixel's window by how alike query and keys are (eqs. 10-11).
@@ -43,7 +43,8 @@ def local_relation(
         prior: (kernel_size, kernel_size, G) added to the logits, as in LR-Net; the paper has none.
         jit_compile: compile with XLA: 3 times faster in training on a CPU, once a few seconds for each new shape.
             Implies `training`.
-        training: be ready for a backward pass, without keeping anything of the window's size for it.
+        training: be ready for a backward pass, without keeping anything of the window's size for it. False is for
+            inference alone: operators that every exported format has, and a backward pass that holds whole windows.
         bounded: in inference, let no intermediate result be much larger than query and key, for arithmetic of 16 bits.
             Slower.
 
