@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ssrvae_tf.errors import UserError
-from ssrvae_tf.versions import newest
+from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.versions import looking_for, newest
 
 _PROBE = 16  # side of the input that a scale is read off
 # What interpreters say where numbers of elements or bytes grow too large.
@@ -96,7 +96,7 @@ class SavedModelEngine:
         except MemoryError:
             raise
         except Exception as error:  # of any kind, by where the damage is
-            raise UserError(f"{folder}: a damaged SavedModel ({_reason(error)}): export it again") from error
+            raise UserError(f"{folder}: a damaged SavedModel ({one_line(error)}): export it again") from error
         self._signature = self._model.signatures.get("serving_default")
         takes = list(self._signature.structured_input_signature[1]) if self._signature else []
         gives = list(self._signature.structured_outputs) if self._signature else []
@@ -114,7 +114,7 @@ class SavedModelEngine:
             try:
                 return self._signature(lr=tf.constant(lr))["sr"].numpy()
             except tf.errors.InvalidArgumentError as error:  # above its limit: smaller tiles are the answer
-                raise MemoryError(_reason(error)) from error
+                raise MemoryError(one_line(error)) from error
 
 
 class TFLiteEngine:
@@ -137,7 +137,7 @@ class TFLiteEngine:
         except OSError as error:
             raise UserError(f"{str(path)[:80]}: cannot be read ({error.strerror})") from error
         except (ValueError, RuntimeError) as error:
-            raise UserError(f"{path}: not a TFLite network of one input and one output ({_reason(error)})") from error
+            raise UserError(f"{path}: not a TFLite network of one input and one output ({one_line(error)})") from error
         shape = list(takes["shape_signature"])
         if len(shape) != 4 or shape[3] != 3 or takes["dtype"] != np.float32:
             kind = takes["dtype"].__name__
@@ -162,9 +162,9 @@ class TFLiteEngine:
             height, width = photo.shape[1:3]
             if height * width <= _PROBE**2 or not _NO_MEMORY.search(str(error)):
                 raise UserError(
-                    f"{self._path}: it cannot enlarge {height}x{width} pixels ({_reason(error)})"
+                    f"{self._path}: it cannot enlarge {height}x{width} pixels ({one_line(error)})"
                 ) from error
-            raise MemoryError(_reason(error)) from error
+            raise MemoryError(one_line(error)) from error
 
     def _run(self, photo):
         if self._shape != photo.shape:
@@ -200,10 +200,8 @@ def exported_folder(path: Path) -> Path | None:
     Raises:
         UserError: if `path` cannot be looked for, such as a name that is too long.
     """
-    try:
+    with looking_for(path):
         return path if (path / "saved_model.pb").is_file() else newest(path, "saved_model.pb")
-    except OSError as error:
-        raise UserError(f"{str(path)[:80]}: no such model ({error.strerror})") from error
 
 
 def _measured_scale(run, height: int, width: int) -> int:
@@ -218,8 +216,4 @@ def _memory_errors():
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError(_reason(error)) from error
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        raise MemoryError(one_line(error)) from error

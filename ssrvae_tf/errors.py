@@ -11,6 +11,11 @@ class UserError(Exception):
     """Bad input. The text says what came, what was wanted and what to do."""
 
 
+def one_line(error: Exception) -> str:
+    """What an error of other code says, in one short line."""
+    return " ".join(str(error).split())[:200]
+
+
 def exit_cleanly(main: Callable[[], int | None]) -> None:
     """Run an entry point and leave the process with its exit code.
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from ssrvae_tf import __version__, loading
 from ssrvae_tf.engines import KerasEngine, TFLiteEngine
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, one_line
 
 # benchmarks/upscaling.py: a file takes some 15 s to make and saves two fifths of the time from then on.
 _WORTH_A_FILE = 1_000_000  # pixels
@@ -62,7 +62,7 @@ def fastest(engine, model, pixels: int):
             _make(model, file)
         return _opened(engine, file)
     except (UserError, OSError, subprocess.CalledProcessError) as error:
-        print(f"{model} stays on the slower engine: {' '.join(str(error).split())[:200]}", file=sys.stderr)
+        print(f"{model} stays on the slower engine: {one_line(error)}", file=sys.stderr)
         return engine
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 from pathlib import Path
-from typing import Iterator
 
 import h5py
 import numpy as np
@@ -15,9 +13,9 @@ from tensorflow import keras
 
 from ssrvae_tf import config as configuration
 from ssrvae_tf import trusted
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.models import SRNetwork, StyleVAE
-from ssrvae_tf.versions import newest
+from ssrvae_tf.versions import looking_for, newest
 
 SHIPPED = Path(__file__).parent / "weights"
 WEIGHTS, CONFIG = "model.weights.h5", "config.yaml"
@@ -45,7 +43,7 @@ def find(name_or_run: str | os.PathLike) -> Path:
         UserError: if it is none of these.
     """
     given = Path(name_or_run)
-    with _looking_for(given):
+    with looking_for(given):
         for folder in (given, newest(given, CONFIG), SHIPPED / name_or_run):
             if folder and (folder / CONFIG).is_file():
                 if not (folder / WEIGHTS).is_file():
@@ -63,17 +61,9 @@ def keras_file(path: str | os.PathLike) -> Path | None:
         UserError: if `path` cannot be looked for, such as a name that is too long.
     """
     path = Path(path)
-    with _looking_for(path):
+    with looking_for(path):
         folder = path if (path / KERAS).is_file() else newest(path, KERAS)
         return folder / KERAS if folder else path if path.suffix == ".keras" and path.is_file() else None
-
-
-@contextlib.contextmanager
-def _looking_for(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{str(path)[:80]}: no such model ({error.strerror})") from error
 
 
 def build(settings: configuration.FitConfig) -> keras.Model:
@@ -109,7 +99,7 @@ def load(name_or_run: str | os.PathLike) -> keras.Model:
         if isinstance(model, StyleVAE):
             model.build_networks()
     except _DAMAGE as error:
-        text = f"{folder / CONFIG}: no network can be built from it ({trusted.reason(error)})"
+        text = f"{folder / CONFIG}: no network can be built from it ({one_line(error)})"
         raise UserError(f"{text}: restore the file, or take another folder") from error
     load_weights(model, folder / WEIGHTS)
     return model
@@ -120,7 +110,7 @@ def _from_keras(path: Path) -> keras.Model:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except _DAMAGE as error:
-        text = f"{path}: it is damaged, or of another version ({trusted.reason(error)})"
+        text = f"{path}: it is damaged, or of another version ({one_line(error)})"
         raise UserError(f"{text}: save it again") from error
 
 
@@ -135,7 +125,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
     try:
         model.load_weights(os.fspath(path))
     except _DAMAGE as error:
-        fit = f"{path}: its weights do not fit this model ({trusted.reason(error)})"
+        fit = f"{path}: its weights do not fit this model ({one_line(error)})"
         raise UserError(f"{fit}: give a run of the same settings") from error
 
 

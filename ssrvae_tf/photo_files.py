@@ -19,7 +19,7 @@ import numpy as np
 import pyvips
 from PIL import Image, ImageCms, ImageOps
 
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.writing import replacing
 
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
@@ -317,7 +317,7 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0) -> Pa
             image.write_to_target(target, part.suffix, keep="|".join(keep) or "none", **options)
         except pyvips.Error as error:
             _ask_the_system(part)
-            raise OSError(" ".join(str(error).split())[:200]) from error
+            raise OSError(one_line(error)) from error
     return path
 
 

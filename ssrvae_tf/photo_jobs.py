@@ -197,22 +197,21 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
     def key(path: Path) -> str:  # some disks take a.png and A.png for one
         return os.path.join(path.parent.resolve(), path.name).casefold()
 
-    plain, apart = ([target(source, each) for source in sources] for each in (False, True))
-    results = {}
-    for source, *paths in zip(sources, plain, apart):
-        for path in map(key, paths):
-            results.setdefault(path, set()).add(source.path)
-    left = [not results.get(key(source.path), set()) - {source.path} for source in sources]
-    shared = Counter(key(path) for path, stays in zip(plain, left) if stays)
-    marked = Counter(key(path) for path, stays in zip(apart, left) if stays)
-    marked.update(path for path, count in shared.items() if count == 1)
+    named = [(source, target(source, False), target(source, True)) for source in sources]
+    keyed = [(source, plain, key(plain), apart, key(apart)) for source, plain, apart in named]
+    makers: dict[str, set[Path]] = {}  # the sources whose result a file may be
+    for source, _, plain_key, _, apart_key in keyed:
+        makers.setdefault(plain_key, set()).add(source.path)
+        makers.setdefault(apart_key, set()).add(source.path)
+    keyed = [each for each in keyed if not makers.get(key(each[0].path), set()) - {each[0].path}]
+    plain_counts = Counter(plain_key for _, _, plain_key, _, _ in keyed)
+    apart_counts = Counter(apart_key for _, _, _, _, apart_key in keyed)
+    apart_counts.update(name for name, count in plain_counts.items() if count == 1)
     items = []
-    for source, path, other, stays in zip(sources, plain, apart, left):
-        if not stays:
-            continue
-        if shared[key(path)] > 1:
-            path = other
-            if marked[key(path)] > 1:
+    for source, path, plain_key, apart, apart_key in keyed:
+        if plain_counts[plain_key] > 1:
+            path = apart
+            if apart_counts[apart_key] > 1:
                 mark = zlib.crc32(os.fsencode(source.path))
                 path = path.with_name(f"{path.stem}_{mark:08x}{path.suffix}")
         items.append(Item(source.path, path))

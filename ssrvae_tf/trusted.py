@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tensorflow import keras
 
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, one_line
 
 # More members would be unpacked, and weights as .npz may hold pickles.
 _MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
@@ -28,11 +28,6 @@ _WANTED = (
 
 # What damaged files of models raise, by where the damage is; RuntimeError also of encrypted and deeply nested ones.
 DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
-
-
-def reason(error: Exception) -> str:
-    """What it says, in one short line."""
-    return " ".join(str(error).split())[:200]
 
 
 def refuse(path: Path) -> None:
@@ -63,7 +58,7 @@ def check_keras_file(path: Path) -> None:
             _check_sizes(archive, path)
             config = json.loads(archive.read("config.json"))
     except (*DAMAGE, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{path}: not a .keras file ({reason(error)}): {_WANTED}") from error
+        raise UserError(f"{path}: not a .keras file ({one_line(error)}): {_WANTED}") from error
     if others:
         raise UserError(f"{path}: it holds {others[0]}, which may run code: not loaded; {_WANTED}")
     top = config.get("registered_name") if isinstance(config, dict) else None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Iterator
+
+from ssrvae_tf.errors import UserError
 
 KEPT = 2  # versions, unless told
 LAST = 2**63 - 1  # servers read numbers as int64
@@ -28,3 +32,16 @@ def taken(base: Path) -> set[int]:
 def newest(base: Path, file: str) -> Path | None:
     """The greatest numbered folder in `base` that holds `file`."""
     return next((each for each in numbered(base) if (each / file).is_file()), None)
+
+
+@contextlib.contextmanager
+def looking_for(path: Path) -> Iterator[None]:
+    """While a model is looked for at `path`, which may be no path at all, such as a name that is too long.
+
+    Raises:
+        UserError: in place of the system's own errors.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{str(path)[:80]}: no such model ({error.strerror})") from error

@@ -16,7 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from ssrvae_tf import config as configuration
 from ssrvae_tf import loading
 from ssrvae_tf.config import FitConfig, SRNetworkSettings, StyleVAESettings
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.exporting.networks import with_chunk
 from ssrvae_tf.exporting.photo_bytes import decode, encode
 from ssrvae_tf.exporting.warmup import example_photos, write_warmup
@@ -89,7 +89,7 @@ def export_saved_model(
         os.replace(part, target)
         _remove_old(base, target, keep)
     except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise UserError(f"{target}: cannot be written ({reason}): choose another folder") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -225,10 +225,7 @@ def _remove_old(base: Path, written: Path, keep: int) -> None:
             # Out of the server's sight first, so that it never sees half a version.
             hidden = base / f".{old.name}.{os.getpid()}.old"
             os.replace(old, hidden)
-            if hidden.is_symlink():
-                hidden.unlink()
-            else:
-                shutil.rmtree(hidden)
+            _remove(hidden)
 
 
 def _remove_unfinished(base: Path) -> None:
@@ -237,7 +234,12 @@ def _remove_unfinished(base: Path) -> None:
         process = re.fullmatch(r"\.\d+\.(\d+)\.(part|old)", each.name)
         # In a container each export may have the number of this one.
         if process and (int(process[1]) == os.getpid() or not runs(int(process[1]))):
-            if each.is_symlink():
-                each.unlink()
-            else:
-                shutil.rmtree(each, ignore_errors=True)
+            _remove(each, ignore_errors=True)
+
+
+def _remove(version: Path, ignore_errors: bool = False) -> None:
+    """A version's folder; of a link to one, the link alone."""
+    if version.is_symlink():
+        version.unlink()
+    else:
+        shutil.rmtree(version, ignore_errors)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow import keras
 from tqdm import tqdm
 
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.loading import WEIGHTS, save_weights
 from ssrvae_tf.training.optimizers import averaged, steps_done
 
@@ -52,8 +52,7 @@ class Checkpoints:
         try:
             self._manager.checkpoint.restore(path).assert_existing_objects_matched()
         except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{path}: cannot be restored ({reason}): start anew in another --out") from error
+            raise UserError(f"{path}: cannot be restored ({one_line(error)}): start anew in another --out") from error
 
     def save(self) -> None:
         self._manager.save(steps_done(self._model))
