@@ -80,6 +80,11 @@ class Outcome:
     failed: list[str] = dataclasses.field(default_factory=list)
     stopped: str | None = None
 
+    def fail(self, line: str) -> None:
+        """Put a line down, once: several items may share a photo."""
+        if line not in self.failed:
+            self.failed.append(line)
+
     @property
     def code(self) -> int:
         """Of the process: 0, or 1 if anything is left undone."""
@@ -255,8 +260,8 @@ def measured(items: list[Item], outcome: Outcome, max_megapixels: float, jobs: i
         for item, error in zip(items, bar):
             if not error:
                 kept.append(item)
-            elif error not in outcome.failed:  # several items may share a source
-                outcome.failed.append(error)
+            else:
+                outcome.fail(error)
     return kept
 
 
@@ -344,11 +349,11 @@ def _note(outcome: Outcome, item: Item, error: Exception) -> None:
     """Put down that an item failed. What is no one's mistake but the program's goes on up."""
     if isinstance(error, UserError):
         named = str(error).startswith((f"{item.source}: ", f"{item.target}: "))  # a server's refusal names no photo
-        outcome.failed.append(str(error) if named else f"{item.source}: {error}")
+        outcome.fail(str(error) if named else f"{item.source}: {error}")
     elif isinstance(error, MemoryError):
-        outcome.failed.append(f"{item.source}: {item.width}x{item.height} needs more memory than there is")
+        outcome.fail(f"{item.source}: {item.width}x{item.height} needs more memory than there is")
     elif isinstance(error, OSError):
-        outcome.failed.append(f"{item.target}: cannot be written ({error.strerror or error})")
+        outcome.fail(f"{item.target}: cannot be written ({error.strerror or error})")
         if error.errno in _HOPELESS:
             outcome.stopped = f"{item.target.parent}: {error.strerror}"
     else:

@@ -128,7 +128,7 @@ class ServingClientCase:
     def test_many_threads_share_one_client(self, client):
         images = [photo(5, 4, seed=seed) for seed in range(8)]
         wanted = [enlarged(image) for image in images]
-        with ThreadPoolExecutor(16) as pool:
+        with ThreadPoolExecutor(128) as pool:  # the server runs 16 requests at once
             results = list(pool.map(lambda n: client.upscale(images[n % 8]), range(1000)))
         assert all(np.array_equal(result, wanted[n % 8]) for n, result in enumerate(results))
 

@@ -458,7 +458,9 @@ class _RestHandler(BaseHTTPRequestHandler):
             page = "<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD><BODY><H1>Not Found</H1></BODY></HTML>"
             return self._send(404, page, "text/html")
         try:
-            self._send(200, self._v1(path, body))
+            with self.server.turns:
+                text = self._v1(path, body)
+            self._send(200, text)
         except Status as status:
             self._send(HTTP_CODES.get(status.code, 500), json.dumps({"error": status.message}, ensure_ascii=False))
 
@@ -530,9 +532,10 @@ class _RestServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, port: int, models: Models, cors: bool, monitoring: bool):
+    def __init__(self, port: int, models: Models, cors: bool, monitoring: bool, threads: int):
         super().__init__(("127.0.0.1", port), _RestHandler)
         self.models, self.cors, self.monitoring = models, cors, monitoring
+        self.turns = threading.Semaphore(threads)  # others wait, however long
         self._connections = set()
 
     def process_request(self, request, address):
@@ -617,19 +620,23 @@ class StandIn:
         cors, monitoring: --rest_api_enable_cors_support, and Prometheus' page as by serving/monitoring.config.
         poll_seconds: how often to look for new versions; the real server's default is 1.
         rest_port, grpc_port: 0 takes free ones.
+        threads: --rest_api_num_threads and --grpc_max_threads. Over REST, further requests wait; over gRPC they end at
+            once, in RESOURCE_EXHAUSTED, for which the real server says "Server Threadpool Exhausted".
 
     Attributes:
         rest: "http://127.0.0.1:PORT".
         grpc: "127.0.0.1:PORT".
     """
 
-    def __init__(self, base_paths: dict, cors=True, monitoring=True, poll_seconds=0.1, rest_port=0, grpc_port=0):
+    def __init__(
+        self, base_paths: dict, cors=True, monitoring=True, poll_seconds=0.1, rest_port=0, grpc_port=0, threads=16
+    ):
         self.models = Models(base_paths)
-        self._rest = _RestServer(rest_port, self.models, cors, monitoring)
+        self._rest = _RestServer(rest_port, self.models, cors, monitoring, threads)
         self.rest = f"http://127.0.0.1:{self._rest.server_address[1]}"
         options = [(f"grpc.max_{way}_message_length", -1) for way in ("receive", "send")]
         options += [("grpc.so_reuseport", 0)]  # or two processes share a port, and each gets some of the requests
-        self._grpc = grpc.server(futures.ThreadPoolExecutor(16), options=options)
+        self._grpc = grpc.server(futures.ThreadPoolExecutor(threads), options=options, maximum_concurrent_rpcs=threads)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_PredictionService(self.models), self._grpc)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(self.models), self._grpc)
         self.grpc = f"127.0.0.1:{self._grpc.add_insecure_port(f'127.0.0.1:{grpc_port}')}"

@@ -68,6 +68,14 @@ def test_variants_differ_and_each_has_its_own_hr(photo_folder, tmp_path, style):
     assert (made["00_1.png"][1] != made["00_2.png"][1]).any()
 
 
+def test_a_broken_photo_is_named_once_whatever_its_variants(tmp_path, style):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)).save(tmp_path / name)
+    (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:-1000])  # its head is whole
+    outcome = degrade_files(tmp_path, tmp_path / "out", style, variants=3)
+    assert len(outcome.written) == 3 and len(outcome.failed) == 1 and "b.png" in outcome.failed[0]
+
+
 def test_styles_are_taken_from_real_photos(photo_folder, tmp_path, style):
     (tmp_path / "real").mkdir()
     real = np.random.default_rng(0).integers(0, 255, (9, 11, 3), np.uint8)

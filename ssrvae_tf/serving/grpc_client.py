@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import time
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from ssrvae_tf.serving.errors import RequestRefused, ServerAway, ServingError, i
 
 _SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 _MOST_TRIES = 5  # that gRPC makes, whatever it is told
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0  # seconds, between tries
 
 
 class GrpcClient(Client):
@@ -22,7 +25,8 @@ class GrpcClient(Client):
     Args:
         address: "host:8500".
         model, version, timeout, retries, signature: see `Client`; gRPC repeats 4 times at most, and `timeout` holds for
-            all tries together.
+            all tries together. Where all threads of the server are taken, it turns requests away at once, while over
+            REST they wait: such a request is repeated until `timeout` is over, unless `retries` is 0.
         credentials: `grpc.ssl_channel_credentials(...)` for a server with TLS.
 
     Raises:
@@ -97,23 +101,41 @@ class GrpcClient(Client):
             spec.version.value = self.version
 
     def _call(self, method, request):
+        ends, pause = time.monotonic() + self.timeout, _FIRST_PAUSE
+        while True:
+            try:
+                return method(request, timeout=max(ends - time.monotonic(), 0))
+            except ValueError as error:
+                raise ServingError(f"{self.address}: this client is closed ({error}): make another") from error
+            except self._grpc.RpcError as error:
+                wait = random.uniform(pause / 2, pause)  # not all those who were turned away together
+                if not (self.retries and self._busy(error) and time.monotonic() + wait < ends):
+                    raise self._told(error) from error
+            time.sleep(wait)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _busy(self, error) -> bool:
+        """Whether a request was turned away before anything was done for it, and may fare better later."""
+        words = error.details() or ""
+        hopeless = "larger than max" in words or "OOM when allocating" in words
+        return error.code() == self._grpc.StatusCode.RESOURCE_EXHAUSTED and not hopeless
+
+    def _told(self, error) -> ServingError:
         codes = self._grpc.StatusCode
-        try:
-            return method(request, timeout=self.timeout)
-        except ValueError as error:
-            raise ServingError(f"{self.address}: this client is closed ({error}): make another") from error
-        except self._grpc.RpcError as error:
-            code, words = error.code(), error.details() or ""
-            if code == codes.DEADLINE_EXCEEDED:
-                raise ServerAway(
-                    f"{self.address}: no answer within {self.timeout:g} s: send less, or wait longer"
-                ) from error
-            if code == codes.UNAVAILABLE:
-                reason = in_one_line(words)
-                raise ServerAway(
-                    f"{self.address}: the server is away or busy ({reason}): start it, or check the port"
-                ) from error
-            raise RequestRefused(self.address, code.name, words) from error
+        code, words = error.code(), error.details() or ""
+        if code == codes.DEADLINE_EXCEEDED:
+            return ServerAway(f"{self.address}: no answer within {self.timeout:g} s: send less, or wait longer")
+        if code == codes.UNAVAILABLE:
+            return ServerAway(
+                f"{self.address}: the server is away or busy ({in_one_line(words)}): start it, or check the port"
+            )
+        if self.retries and self._busy(error):
+            reason = in_one_line(words) or code.name
+            return ServerAway(
+                f"{self.address}: the server was busy for {self.timeout:g} s ({reason}): "
+                "send fewer requests at once, or wait longer"
+            )
+        return RequestRefused(self.address, code.name, words)
 
 
 def _is_address(text: str) -> bool:
@@ -145,8 +167,8 @@ def _options(retries: int) -> list[tuple]:
         return [*unlimited, ("grpc.enable_retries", 0)]
     policy = {
         "maxAttempts": min(retries + 1, _MOST_TRIES),
-        "initialBackoff": "0.25s",
-        "maxBackoff": "4s",
+        "initialBackoff": f"{_FIRST_PAUSE}s",
+        "maxBackoff": f"{_LONGEST_PAUSE}s",
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }

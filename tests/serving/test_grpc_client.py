@@ -22,17 +22,17 @@ from ssrvae_tf.serving import GrpcClient, RequestRefused, ServerAway, ServingErr
 
 
 class FlakyService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Ends request n in the nth of `codes`, and answers when there are no more."""
+    """Ends request n in the nth of `codes`, saying `words`, and answers when there are no more."""
 
-    def __init__(self, *codes, output="sr_png_bytes", seconds=0.0, size=3):
-        self.codes, self.output, self.seconds, self.size = list(codes), output, seconds, size
+    def __init__(self, *codes, output="sr_png_bytes", seconds=0.0, size=3, words="it is\nso"):
+        self.codes, self.output, self.seconds, self.size, self.words = list(codes), output, seconds, size, words
         self.requests = []
 
     def Predict(self, request, context):
         self.requests.append(time.monotonic())
         time.sleep(self.seconds)
         if self.codes:
-            context.abort(self.codes.pop(0), "it is\nso")
+            context.abort(self.codes.pop(0), self.words)
         answer = predict_pb2.PredictResponse()
         answer.outputs[self.output].CopyFrom(tf.make_tensor_proto([b"\0" * self.size]))
         return answer
@@ -112,7 +112,42 @@ def test_without_retries_nothing_is_repeated():
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL", "RESOURCE_EXHAUSTED"])
+BUSY = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("words", ["Server Threadpool Exhausted", ""])
+def test_a_server_without_a_free_thread_is_asked_until_it_has_one(words):
+    # more often than gRPC itself would
+    with FlakyService(*[BUSY] * 5, words=words) as server:
+        assert ask(server, retries=1) == [b"\0\0\0"]
+    pauses = np.diff(server.requests)
+    assert len(server.requests) == 6 and pauses[0] >= 0.125 and pauses[4] >= 2
+
+
+def test_a_server_that_stays_busy_is_given_up_in_time():
+    start = time.monotonic()
+    with FlakyService(*[BUSY] * 100, words="Server Threadpool Exhausted") as server:
+        with pytest.raises(ServerAway, match=r"was busy for 1 s \(Server Threadpool Exhausted\): send fewer"):
+            ask(server, timeout=1)
+    assert time.monotonic() - start < 5 and len(server.requests) > 1
+
+
+@pytest.mark.parametrize(
+    "words", ["Received message larger than max (9 vs. 4)", "OOM when allocating tensor with shape[9]"]
+)
+def test_what_a_server_cannot_hold_is_not_repeated(words):
+    with FlakyService(BUSY, words=words) as server, pytest.raises(RequestRefused, match="RESOURCE_EXHAUSTED"):
+        ask(server)
+    assert len(server.requests) == 1
+
+
+def test_without_retries_a_busy_server_has_refused():
+    with FlakyService(BUSY) as server, pytest.raises(RequestRefused, match="RESOURCE_EXHAUSTED"):
+        ask(server, retries=0)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL"])
 def test_a_refusal_is_not_repeated(code):
     with FlakyService(grpc.StatusCode[code]) as server:
         with pytest.raises(RequestRefused, match=rf"the server refused the request \({code}\): it is so$"):
