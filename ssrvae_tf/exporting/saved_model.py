@@ -25,8 +25,9 @@ from ssrvae_tf.models.style_vae import LossWeights
 from ssrvae_tf.versions import KEPT, LAST, numbered, taken
 from ssrvae_tf.writing import runs
 
-MAX_PIXELS = 65_536  # of a photo as bytes: attention takes time that grows with the square of it, a minute on two cores
-_TOGETHER = 2**18  # pixels of a batch that goes through the network in one piece: 16 photos of 128x128, 1.1 GB
+MAX_PIXELS = 65_536  # of a photo as bytes: attention's time grows with the square of it, to half a minute on two cores
+_ALONE = 2**13  # pixels of a batch, or a photo, beyond which it waits for its turn
+_TOGETHER = 2**16  # pixels of a batch that goes through the network in one piece: 16 photos of 64x64, some 0.6 GB
 
 _GRAPH = "saved_model.pb"
 _IMAGES = (None, None, None, 3)
@@ -131,6 +132,7 @@ def _upscaler(model, max_pixels: int) -> dict[str, Callable]:
 
     @tf.function(input_signature=[tf.TensorSpec(_IMAGES, tf.float32, name="lr")])
     def serving_default(lr):
+        lr = _photos(lr)
         batch, height, width = tf.unstack(tf.shape(lr, tf.int64)[:3])
         most = min(4 * max_pixels, tf.int64.max)
         wrong = [
@@ -143,11 +145,17 @@ def _upscaler(model, max_pixels: int) -> dict[str, Callable]:
         with tf.control_dependencies([tf.debugging.Assert(height * width <= most, wrong)]):
             lr = tf.identity(lr)
 
-        def one_by_one():
-            return tf.map_fn(lambda photo: network(photo[None])[0], lr, parallel_iterations=1)
+        # A server runs as many requests at once as it has threads, and batches are what clients put together: memory is
+        # bounded whatever these are.
+        pixels = batch * height * width
+        pieces = tf.where(pixels <= _TOGETHER, tf.constant(1, tf.int64), batch)
+        photos = tf.reshape(lr, [pieces, batch // pieces, height, width, 3])
 
-        # A batch is what clients and the server put together: memory is bounded whatever that is.
-        return {"sr": tf.cond(batch * height * width <= _TOGETHER, lambda: network(lr), one_by_one)}
+        def whole():
+            return tf.map_fn(network, photos, parallel_iterations=1)
+
+        sr = _one_at_a_time(whole, pixels > _ALONE)
+        return {"sr": tf.reshape(sr, [batch, *tf.unstack(tf.shape(sr, tf.int64)[2:4]), 3])}
 
     @tf.function(input_signature=[_BYTES])
     def upscale_bytes(image_bytes):
@@ -159,11 +167,53 @@ def _upscaler(model, max_pixels: int) -> dict[str, Callable]:
     return {"serving_default": serving_default, "upscale_bytes": upscale_bytes}
 
 
+def _photos(images: tf.Tensor) -> tf.Tensor:
+    """`images`, but an error unless they are (B, H, W, 3)."""
+
+    def fits(shape):
+        return (shape[3] == 3) & tf.reduce_all(shape[1:] > 0)
+
+    return _of_rank(images, 4, "(B, H, W, 3) is wanted, H and W not 0", fits)
+
+
+def _of_rank(tensor: tf.Tensor, rank: int, wanted: str, fits: Callable = lambda shape: True) -> tf.Tensor:
+    """`tensor`, but an error unless it has that rank and its shape fits.
+
+    Servers feed whatever they are sent, and what is said of a wrong shape further on, nobody understands.
+    """
+    shape = tf.shape(tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None))  # else taken for what it should be
+    numbers = tf.strings.reduce_join(tf.strings.as_string(shape), separator=", ")
+    right = tf.cond(tf.equal(tf.size(shape), rank), lambda: fits(shape), lambda: False)
+    with tf.control_dependencies([tf.debugging.Assert(right, [tf.strings.join(["shape (", numbers, "): ", wanted])])]):
+        return tf.identity(tensor)
+
+
+def _one_at_a_time(part: Callable[[], tf.Tensor], waits: tf.Tensor) -> tf.Tensor:
+    """A part of a graph. Where `waits` holds, it runs in one request at a time, and the others wait for their turn."""
+
+    def lock():
+        return tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(shared_name="ssrvae_tf"))
+
+    held = tf.cond(waits, lock, tf.raw_ops.OptionalNone)
+    with tf.control_dependencies([held]):
+        result = part()
+    with tf.control_dependencies([result]):
+        end = tf.cond(waits, lambda: _consumed(held), lambda: True)
+    with tf.control_dependencies([end]):
+        return tf.identity(result)
+
+
+def _consumed(lock: tf.Tensor) -> bool:
+    tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
+    return True
+
+
 def _degrader(model: StyleVAE, max_pixels: int) -> tuple[list[tf.Variable], dict[str, Callable]]:
     """What `degrade` uses, and its signatures."""
 
     @tf.function(input_signature=[tf.TensorSpec(_IMAGES, tf.float32, name="hr")])
     def degrade(hr):
+        hr = _photos(hr)
         sides = tf.shape(hr)[1:3] // model.scale * model.scale
         message = f"both sides must be at least {model.scale} pixels: send a larger photo"
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(sides > 0), [message])]):
@@ -182,6 +232,7 @@ def _degrader(model: StyleVAE, max_pixels: int) -> tuple[list[tf.Variable], dict
 
 
 def _each(function: Callable, image_bytes: tf.Tensor) -> tf.Tensor:
+    image_bytes = _of_rank(image_bytes, 1, "a list of encoded photos is wanted")
     # One after the other: memory is then that of the largest photo.
     return tf.map_fn(function, image_bytes, parallel_iterations=1, fn_output_signature=tf.string)
 

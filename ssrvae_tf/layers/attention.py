@@ -7,7 +7,7 @@ from tensorflow import keras
 
 from ssrvae_tf.layers.local_relation import local_relation
 
-_HELD = 2**24  # scores of a batch that chunks hold at once, in float32: 67 MB
+_HELD = 2**21  # scores of a batch that chunks hold at once, in float32: 8 MB, which caches hold
 
 
 def _pointwise(filters: int, name: str, dtype) -> keras.layers.Layer:
@@ -23,7 +23,7 @@ class GlobalAttention(keras.layers.Layer):
 
     Args:
         reduction: f, g and h have C // reduction channels, v brings back C. 8, as in SAGAN.
-        chunk: queries whose attention rows are held at once, or fewer, so that a batch holds 2^24 scores; bounds memory
+        chunk: queries whose attention rows are held at once, or fewer, so that a batch holds 2^21 scores; bounds memory
             in the backward pass too, which computes the rows again. None holds all (H * W)^2.
 
     Raises:

@@ -5,12 +5,15 @@ import os
 import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from stand_in_server import Servable, Status
 from tiny_runs import PLAIN, small_style_vae, tiny
 from tiny_saved_models import decoded, encoded, photo
 
@@ -244,12 +247,70 @@ def test_photos_above_four_times_the_limit_are_refused_and_upscale_halves_its_ti
     np.testing.assert_array_equal(halved, upscale(image, served, tile=(side - 7) // 2))
 
 
-def test_a_large_batch_gives_the_same_photo_by_photo(network, version, monkeypatch, tmp_path):
+@pytest.mark.parametrize("alone", [200, 1000])
+def test_a_large_batch_gives_the_same_photo_by_photo(network, version, monkeypatch, tmp_path, alone):
     monkeypatch.setattr(saved_model, "_TOGETHER", 200)
+    monkeypatch.setattr(saved_model, "_ALONE", alone)
     served = SavedModelEngine(export_saved_model(network, tmp_path))
     lr = np.random.default_rng(0).random((3, 9, 10, 3)).astype(np.float32)
     np.testing.assert_allclose(served(lr), SavedModelEngine(version)(lr), atol=1e-5)
     assert served(lr[:0]).shape == (0, 36, 40, 3)
+
+
+@pytest.fixture(scope="module")
+def servable(version):
+    return Servable(version)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8, 1), (1, 8, 8, 6), (8, 8, 3), (8,), (1, 1, 8, 8, 3), (1, 0)])
+def test_a_wrong_shape_is_named(servable, shape):
+    named = ", ".join(map(str, shape))
+    with pytest.raises(Status, match=rf"\[shape \({named}\): \(B, H, W, 3\) is wanted, H and W not 0\]"):
+        servable.run("serving_default", {"lr": np.zeros(shape, np.float32)})
+
+
+@pytest.mark.parametrize("shape", [(), (1, 1)])
+def test_encoded_photos_that_are_no_list_are_told(servable, shape):
+    image_bytes = np.full(shape, encoded(photo()), object)
+    with pytest.raises(Status, match="a list of encoded photos is wanted"):
+        servable.run("upscale_bytes", {"image_bytes": image_bytes})
+
+
+def test_large_requests_wait_for_each_other_and_give_the_same(network, version, monkeypatch, tmp_path):
+    monkeypatch.setattr(saved_model, "_ALONE", 200)
+    batches = [np.random.default_rng(side).random((1, side, 20, 3), np.float32) for side in (9, 12, 15)]
+    signature = tf.saved_model.load(str(export_saved_model(network, tmp_path))).signatures["serving_default"]
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda lr: signature(lr=tf.constant(lr))["sr"], batches * 4))
+    for lr, sr in zip(batches * 4, results):
+        np.testing.assert_allclose(sr, network(lr, training=False), atol=1e-5)
+
+
+def test_one_at_a_time_is_what_it_says_and_goes_on_after_an_error():
+    inside, most = [], []
+
+    def note(value):
+        inside.append(value)
+        most.append(len(inside))
+        time.sleep(0.02)
+        inside.remove(value)
+        if value % 3 == 0:
+            raise ValueError("this one fails")
+        return value
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
+    def run(value):
+        return saved_model._one_at_a_time(lambda: tf.py_function(note, [value], tf.int32), value >= 0)
+
+    def attempt(value):
+        try:
+            return int(run(tf.constant(value)))
+        except tf.errors.InvalidArgumentError:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(attempt, range(12))) == [None if value % 3 == 0 else value for value in range(12)]
+    assert most == [1] * 12
 
 
 def test_numbered_folders_without_a_model_stay(tmp_path):

@@ -20,9 +20,11 @@ SERVING = Path(__file__).parents[2] / "serving"
 FLAGS = {
     "batching_parameters_file",
     "enable_batching",
+    "grpc_max_threads",
     "model_config_file",
     "monitoring_config_file",
     "rest_api_enable_cors_support",
+    "rest_api_num_threads",
     "rest_api_timeout_in_ms",
 }
 
@@ -101,7 +103,7 @@ def test_all_that_is_mounted_is_there_and_read_only(services):
 
 
 def test_the_servers_options_are_known_and_name_what_is_mounted(services):
-    command = services["serving"]["command"].replace("${SSRVAE_OPTIONS:-}", "")
+    command = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", services["serving"]["command"])
     (batching,) = re.findall(r'SSRVAE_OPTIONS="(--.*)"', (SERVING / "README.md").read_text())
     given = {**flags(command), **flags(batching)}
     assert set(given) == FLAGS
