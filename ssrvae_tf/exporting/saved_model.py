@@ -151,10 +151,11 @@ def _upscaler(model, max_pixels: int) -> dict[str, Callable]:
         pieces = tf.where(pixels <= _TOGETHER, tf.constant(1, tf.int64), batch)
         photos = tf.reshape(lr, [pieces, batch // pieces, height, width, 3])
 
+        @tf.function
         def whole():
             return tf.map_fn(network, photos, parallel_iterations=1)
 
-        sr = _one_at_a_time(whole, pixels > _ALONE)
+        sr = tf.cond(pixels <= _ALONE, whole, lambda: _one_at_a_time(whole))
         return {"sr": tf.reshape(sr, [batch, *tf.unstack(tf.shape(sr, tf.int64)[2:4]), 3])}
 
     @tf.function(input_signature=[_BYTES])
@@ -188,24 +189,15 @@ def _of_rank(tensor: tf.Tensor, rank: int, wanted: str, fits: Callable = lambda 
         return tf.identity(tensor)
 
 
-def _one_at_a_time(part: Callable[[], tf.Tensor], waits: tf.Tensor) -> tf.Tensor:
-    """A part of a graph. Where `waits` holds, it runs in one request at a time, and the others wait for their turn."""
-
-    def lock():
-        return tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(shared_name="ssrvae_tf"))
-
-    held = tf.cond(waits, lock, tf.raw_ops.OptionalNone)
-    with tf.control_dependencies([held]):
+def _one_at_a_time(part: Callable[[], tf.Tensor]) -> tf.Tensor:
+    """A part of a graph that runs in one request at a time; the others wait for their turn."""
+    lock = tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(shared_name="ssrvae_tf"))
+    with tf.control_dependencies([lock]):
         result = part()
     with tf.control_dependencies([result]):
-        end = tf.cond(waits, lambda: _consumed(held), lambda: True)
-    with tf.control_dependencies([end]):
+        unlock = tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
+    with tf.control_dependencies([unlock]):
         return tf.identity(result)
-
-
-def _consumed(lock: tf.Tensor) -> bool:
-    tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
-    return True
 
 
 def _degrader(model: StyleVAE, max_pixels: int) -> tuple[list[tf.Variable], dict[str, Callable]]:

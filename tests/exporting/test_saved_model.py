@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -300,7 +301,7 @@ def test_one_at_a_time_is_what_it_says_and_goes_on_after_an_error():
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
     def run(value):
-        return saved_model._one_at_a_time(lambda: tf.py_function(note, [value], tf.int32), value >= 0)
+        return saved_model._one_at_a_time(lambda: tf.py_function(note, [value], tf.int32))
 
     def attempt(value):
         try:
@@ -311,6 +312,32 @@ def test_one_at_a_time_is_what_it_says_and_goes_on_after_an_error():
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(attempt, range(12))) == [None if value % 3 == 0 else value for value in range(12)]
     assert most == [1] * 12
+
+
+def test_who_gives_up_while_he_waits_or_works_holds_up_nobody():
+    started = threading.Event()
+
+    def work(seconds):
+        started.set()
+        time.sleep(float(seconds))
+        return seconds
+
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session, ThreadPoolExecutor(1) as pool:
+        seconds = tf.compat.v1.placeholder(tf.float32, [])
+        result = saved_model._one_at_a_time(lambda: tf.py_function(work, [seconds], tf.float32))
+
+        def run(value, timeout=0):
+            options = tf.compat.v1.RunOptions(timeout_in_ms=timeout)
+            return float(session.run(result, {seconds: value}, options))
+
+        first = pool.submit(run, 1.0)
+        assert started.wait(30)
+        with pytest.raises(tf.errors.DeadlineExceededError):  # while it waits for the first
+            run(0.0, timeout=100)
+        assert first.result() == 1.0
+        with pytest.raises(tf.errors.DeadlineExceededError):  # while it holds the lock
+            run(1.0, timeout=100)
+        assert run(0.0, timeout=30_000) == 0.0
 
 
 def test_numbered_folders_without_a_model_stay(tmp_path):
