@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -65,10 +64,15 @@ class FlakyFileSystem(LocalFileSystem):
                 raise BeamIOError("there is a file", {(source, target): OSError(target)})
             shutil.move(_local(source), _local(target))
 
+    def mkdirs(self, path):
+        Path(_local(path)).mkdir(parents=True)
+
     def delete(self, paths):
-        for path in paths:
-            with contextlib.suppress(FileNotFoundError):
-                Path(_local(path)).unlink()
+        for path in map(Path, map(_local, paths)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def checksum(self, path):
         return LocalFileSystem.checksum(self, _local(path))
