@@ -28,11 +28,11 @@ import tensorflow as tf
 
 from benchmarks.training import median_seconds, table
 from ssrvae_tf import load
-from ssrvae_tf.engines import KerasEngine, SavedModelEngine, TFLiteEngine
 from ssrvae_tf.exporting.calibration import faces
 from ssrvae_tf.exporting.onnx import export_onnx
 from ssrvae_tf.exporting.saved_model import export_saved_model
 from ssrvae_tf.exporting.tflite import export_tflite
+from ssrvae_tf.inference.engines import KerasEngine, SavedModelEngine, TFLiteEngine
 
 _TFLITE = ("none", "float16", "dynamic")
 _GRAPH = "Keras graph"

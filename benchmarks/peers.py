@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.training import median_seconds
+from ssrvae_tf.inference.enlarger import bicubic, upscale
 from ssrvae_tf.metrics import psnr
-from ssrvae_tf.photos import sample_photos
-from ssrvae_tf.upscaling import bicubic, upscale
+from ssrvae_tf.photos.samples import sample_photos
 
 _SIDE = 128
 _NCNN = {"Real-ESRGAN x4plus": "realesrgan-x4plus", "Real-ESRGAN animevideov3": "realesr-animevideov3-x4"}

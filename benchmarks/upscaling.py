@@ -32,12 +32,12 @@ from PIL import Image
 from benchmarks.peers import measure_peers
 from benchmarks.training import median_seconds, table
 from ssrvae_tf import load
-from ssrvae_tf.engines import KerasEngine, TFLiteEngine
 from ssrvae_tf.exporting.tflite import export_tflite
+from ssrvae_tf.inference.engines import KerasEngine, TFLiteEngine
+from ssrvae_tf.inference.enlarger import BORDER, OVERLAP, bicubic, upscale
+from ssrvae_tf.inference.tiling import axis
 from ssrvae_tf.metrics import psnr
-from ssrvae_tf.photos import sample_photos
-from ssrvae_tf.tiling import axis
-from ssrvae_tf.upscaling import BORDER, OVERLAP, bicubic, upscale
+from ssrvae_tf.photos.samples import sample_photos
 
 _TILES = ((32, 8), (48, 4), (48, 8), (48, 16), (64, 8), (64, 16), (96, 16))
 _TILE = 48

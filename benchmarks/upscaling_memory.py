@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ssrvae_tf.engines import engine
-from ssrvae_tf.fast_engine import fastest
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.inference.engines import engine
+from ssrvae_tf.inference.fast_engine import fastest
+from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.upscale import upscale_files
 
 _EVERY = 500

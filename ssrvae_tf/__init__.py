@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 if sys.argv[:1] == ["-m"]:  # python -m ssrvae_tf.X: its own lines would drown in TensorFlow's start-up log
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_HOME = {"load": "ssrvae_tf.loading", "upscale": "ssrvae_tf.upscaling"}
+_HOME = {"load": "ssrvae_tf.loading.models", "upscale": "ssrvae_tf.inference.enlarger"}
 
 __all__ = ["__version__", *_HOME]
 

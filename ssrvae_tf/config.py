@@ -14,11 +14,31 @@ from typing import Callable, List, Literal, Optional, get_args, get_origin, get_
 import yaml
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.models.style_vae import LossWeights
 
 # What may change when a run goes on: how long it lasts, not what it is.
 MAY_CHANGE = ("out", "epochs", "max_minutes", "hr", "lr")
 _OTHER_MODEL = {"style": "sr_network", "sr": "style_vae"}
+
+
+@dataclasses.dataclass
+class LossWeights:
+    """Weights of styleVAE's losses; the paper's lambda_1 to lambda_3 are kl, reconstruction and mutual_information.
+
+    Args:
+        kl: of the posterior to N(0, I), in nats (eq. 3).
+        reconstruction: squared error to the shrunk face (eq. 4), mean over pixels; transfer: after a 5x5 mean.
+        mutual_information: of the real LR face and the one generated in its style, in nats (eq. 5).
+        transfer: L1 to the known answer of the synthetic transfer batch, mostly after a 3x3 mean.
+        energy: L1 between the log energies of its high-pass bands.
+        adversarial: of both discriminators.
+    """
+
+    kl: float = 0.01
+    reconstruction: float = 100.0
+    mutual_information: float = 0.2
+    transfer: float = 10.0
+    energy: float = 1.0
+    adversarial: float = 0.5
 
 
 @dataclasses.dataclass

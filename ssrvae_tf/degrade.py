@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from ssrvae_tf import photo_files, photo_jobs
 from ssrvae_tf.command_line import Parser
-from ssrvae_tf.data.photos import find_photos, read_photo
 from ssrvae_tf.errors import UserError, exit_cleanly
-from ssrvae_tf.photo_files import MAX_MEGAPIXELS, Photo
+from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos import folders
+from ssrvae_tf.photos import jobs as photo_jobs
+from ssrvae_tf.photos.files import MAX_MEGAPIXELS, Photo, read_photo
+from ssrvae_tf.photos.folders import find_photos
 
 
 def degrade_files(
@@ -54,23 +56,23 @@ def degrade_files(
     """
     if not os.path.isdir(hr):
         raise UserError(f"--hr {hr}: no such folder: give a folder of sharp photos")
-    sources, _ = photo_jobs.find_sources([os.fspath(hr)], recursive, Path(out))
+    sources, _ = folders.find_sources([os.fspath(hr)], recursive, Path(out))
     styles = find_photos(real, "--from") if real is not None else None
     degrader = load_degrader(style)
     scale = degrader.scale
     small, sharp = Path(out, "LR", f"X{scale}"), Path(out, "HR")
     numbers = range(1, variants + 1)
 
-    planned = photo_jobs.plan(sources, small, pair_name)
+    planned = folders.plan(sources, small, pair_name)
     items, keys = [], {}
     for source, item in zip(sources, planned):
         for number in numbers:
             name = item.target if variants == 1 else item.target.with_stem(f"{item.target.stem}_{number}")
-            items.append(photo_jobs.Item(item.source, name))
+            items.append(folders.Item(item.source, name))
             keys[name] = chance(source.inside.as_posix(), number, seed)
     for folder in {item.target.parent for item in items}:
-        photo_jobs.check_folder(folder, "--out")
-        photo_jobs.check_folder(sharp / folder.relative_to(small), "--out")
+        folders.check_folder(folder, "--out")
+        folders.check_folder(sharp / folder.relative_to(small), "--out")
 
     outcome = photo_jobs.Outcome()
     there = set() if overwrite else {item.target for item in items if os.path.exists(item.target)}
@@ -100,10 +102,10 @@ def load_degrader(style):
     Raises:
         UserError: if there is no such StyleVAE.
     """
-    from ssrvae_tf.degrading import Degrader
+    from ssrvae_tf.inference.degrader import Degrader
 
     if isinstance(style, (str, os.PathLike)):
-        from ssrvae_tf.loading import load
+        from ssrvae_tf.loading.models import load
 
         name, style = style, load(style)
         if not hasattr(style, "degrade"):
@@ -111,7 +113,7 @@ def load_degrader(style):
     return Degrader(style)
 
 
-def pair_name(source: photo_jobs.Source, apart: bool) -> str:
+def pair_name(source: folders.Source, apart: bool) -> str:
     """What both photos of a pair are called; `apart` tells `a.jpg` and `a.png` apart."""
     return f"{source.path.name if apart else source.path.stem}.png"
 
@@ -145,7 +147,7 @@ def degraded(hr: np.ndarray, degrader, seed: list[int], styles=None, read=read_p
     """A sharp photo (H, W, 3) uint8 -> (H / scale, W / scale, 3) uint8.
 
     Args:
-        degrader: a `ssrvae_tf.degrading.Degrader`.
+        degrader: a `ssrvae_tf.inference.degrader.Degrader`.
         seed: by `chance`.
         styles: paths of real small photos, one of which gives the style; None: the StyleVAE draws it.
         read: path -> (h, w, 3) uint8.

@@ -8,13 +8,13 @@ OUTPUT/LR/X4/NAME.png. Options that are not listed are Beam's: --runner, --direc
 
 from __future__ import annotations
 
-from ssrvae_tf import photo_jobs
 from ssrvae_tf.beam import check_installed
 from ssrvae_tf.beam.options import OneGlob
 from ssrvae_tf.command_line import Parser
 from ssrvae_tf.degrade import add_options, load_degrader
 from ssrvae_tf.errors import exit_cleanly
-from ssrvae_tf.photo_files import MAX_MEGAPIXELS
+from ssrvae_tf.photos import jobs as photo_jobs
+from ssrvae_tf.photos.files import MAX_MEGAPIXELS
 
 
 def degrade_beam(

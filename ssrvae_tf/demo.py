@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from ssrvae_tf.errors import exit_cleanly
-from ssrvae_tf.photos import sample_photos
-from ssrvae_tf.sheets import sheet
-from ssrvae_tf.writing import check_writable, write_picture
+from ssrvae_tf.photos.samples import sample_photos
+from ssrvae_tf.photos.sheets import sheet
+from ssrvae_tf.photos.writing import check_writable, write_picture
 
 FACE = (96, 0, 352, 256)  # left, upper, right, lower in astronaut.png
 STYLE_SEED = 1
@@ -68,7 +68,7 @@ def main(arguments=None) -> None:
     options = parser.parse_args(arguments)
     check_writable(options.out, "--out")
 
-    from ssrvae_tf.loading import load
+    from ssrvae_tf.loading.models import load
 
     picture, figures = demo(load("faces-x4-clean"), load("faces-x4"), load("faces-style"))
     print(f"{'a face, x4':28} {'bicubic':>18} {'ours':>18}   PSNR, SSIM")

@@ -31,7 +31,7 @@ def main(arguments: list | None = None) -> None:
         raise UserError(f"--out {out}: a folder, a file is wanted: --out {Path(out) / 'figures.json'}")
 
     from ssrvae_tf import load
-    from ssrvae_tf.evaluation import evaluate, is_style_vae
+    from ssrvae_tf.metrics.folders import evaluate, is_style_vae
 
     model = load(name)
     if degrade not in (None, "bicubic", "classical"):

@@ -53,7 +53,7 @@ def export(
         given = ", ".join(option for option, value in options.items() if value)
         if given and not there:
             raise UserError(f"{given}: for {what}, or leave it out")
-    from ssrvae_tf import loading
+    from ssrvae_tf.loading import models as loading
 
     network = loading.load(model)
     written = []

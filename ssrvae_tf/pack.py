@@ -14,7 +14,8 @@ def pack(run: str | Path, name: str) -> Path:
     Raises:
         UserError: if `run` is no run with a result.
     """
-    from ssrvae_tf import config, loading
+    from ssrvae_tf import config
+    from ssrvae_tf.loading import models as loading
 
     folder = loading.find(run)
     settings = config.read(folder / loading.CONFIG)

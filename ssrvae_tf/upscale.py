@@ -12,12 +12,14 @@ from pathlib import Path
 
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt, restricted_number_type
 
-from ssrvae_tf import photo_files, photo_jobs
 from ssrvae_tf.command_line import Parser
-from ssrvae_tf.engines import ServerEngine, engine
 from ssrvae_tf.errors import UserError, exit_cleanly
-from ssrvae_tf.photo_files import FORMATS, MAX_MEGAPIXELS, SUFFIXES
-from ssrvae_tf.upscaling import OVERLAP, upscale
+from ssrvae_tf.inference.engines import ServerEngine, engine
+from ssrvae_tf.inference.enlarger import OVERLAP, upscale
+from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos import folders
+from ssrvae_tf.photos import jobs as photo_jobs
+from ssrvae_tf.photos.files import FORMATS, MAX_MEGAPIXELS, SUFFIXES
 
 _COMPARED = "_compare.png"
 _Quality = restricted_number_type("Quality", int, [(">=", 1), ("<=", 100)])
@@ -54,7 +56,7 @@ def upscale_files(
         recursive: take what lies in folders of named folders.
         jobs: threads that read, and as many that write.
         max_megapixels: larger photos are refused.
-        fast: let `ssrvae_tf.fast_engine.fastest` choose the engine of a named model; False is Keras.
+        fast: let `ssrvae_tf.inference.fast_engine.fastest` choose the engine of a named model; False is Keras.
         settings: further arguments of `ssrvae_tf.upscale`: tile, overlap, batch, strength.
 
     Raises:
@@ -62,14 +64,14 @@ def upscale_files(
     """
     words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
     apart_from = Path(out) if out is not None else None
-    sources, failed = photo_jobs.find_sources(words, recursive, apart_from, passed_over=_COMPARED)
+    sources, failed = folders.find_sources(words, recursive, apart_from, passed_over=_COMPARED)
     target, folder = _out(out, len(sources) > 1 or any(map(os.path.isdir, words)), kind)
     network = engine(model)
     factor = scale or network.scale
     if target:
-        items = [photo_jobs.Item(sources[0].path, target)]
+        items = [folders.Item(sources[0].path, target)]
     else:
-        items = photo_jobs.plan(sources, folder, lambda source, apart: result_name(source, apart, factor, kind))
+        items = folders.plan(sources, folder, lambda source, apart: result_name(source, apart, factor, kind))
     outcome = photo_jobs.Outcome(failed=failed)
 
     def left(items):
@@ -86,10 +88,10 @@ def upscale_files(
     todo = _writable(todo, outcome)
     if not todo:
         return outcome
-    from ssrvae_tf.before_after import Page, views, write_sheet
+    from ssrvae_tf.photos.before_after import Page, views, write_sheet
 
     if fast:
-        from ssrvae_tf.fast_engine import fastest
+        from ssrvae_tf.inference.fast_engine import fastest
 
         network = fastest(network, model, sum(item.width * item.height for item in todo))
     page = Page()
@@ -121,7 +123,7 @@ def upscale_files(
     return outcome
 
 
-def _writable(items: list[photo_jobs.Item], outcome: photo_jobs.Outcome) -> list[photo_jobs.Item]:
+def _writable(items: list[folders.Item], outcome: photo_jobs.Outcome) -> list[folders.Item]:
     """The items whose folders can be written in. The others go to `outcome`.
 
     Raises:
@@ -130,7 +132,7 @@ def _writable(items: list[photo_jobs.Item], outcome: photo_jobs.Outcome) -> list
     errors = {}
     for folder in dict.fromkeys(item.target.parent for item in items):
         try:
-            photo_jobs.check_folder(folder, "--out")
+            folders.check_folder(folder, "--out")
         except UserError as error:
             errors[folder] = str(error)
     kept = [item for item in items if item.target.parent not in errors]
@@ -161,7 +163,7 @@ def _out(out, several: bool, kind: str) -> tuple[Path | None, Path | None]:
     return path, None
 
 
-def result_name(source: photo_jobs.Source, apart: bool, factor: float, kind: str) -> str:
+def result_name(source: folders.Source, apart: bool, factor: float, kind: str) -> str:
     """What a result is called; `apart` tells those of `a.jpg` and `a.png` apart."""
     path = source.path
     suffix = path.suffix if path.suffix.lower() in SUFFIXES else ".png"
@@ -170,7 +172,7 @@ def result_name(source: photo_jobs.Source, apart: bool, factor: float, kind: str
     return f"{path.name if apart else path.stem}_x{factor:g}{suffix}"
 
 
-def _fits(item: photo_jobs.Item, kind: str, factor: float, outcome: photo_jobs.Outcome) -> bool:
+def _fits(item: folders.Item, kind: str, factor: float, outcome: photo_jobs.Outcome) -> bool:
     """Whether the item's format can hold its result. A kept format that cannot gives way to PNG."""
     reason = photo_files.limit(SUFFIXES[item.target.suffix.lower()], item.width * factor, item.height * factor)
     if not reason:
@@ -183,7 +185,7 @@ def _fits(item: photo_jobs.Item, kind: str, factor: float, outcome: photo_jobs.O
     return True
 
 
-def _common(items: list[photo_jobs.Item]) -> Path:
+def _common(items: list[folders.Item]) -> Path:
     """The folder that holds all results."""
     return Path(os.path.commonpath([item.target.parent.resolve() for item in items]))
 

@@ -6,13 +6,13 @@ The work of `ssrvae_tf.upscale` as an Apache Beam pipeline. Options that are not
 
 from __future__ import annotations
 
-from ssrvae_tf import photo_jobs
 from ssrvae_tf.beam import check_installed
 from ssrvae_tf.beam.options import OneGlob
 from ssrvae_tf.command_line import Parser
-from ssrvae_tf.engines import engine
 from ssrvae_tf.errors import exit_cleanly
-from ssrvae_tf.photo_files import MAX_MEGAPIXELS
+from ssrvae_tf.inference.engines import engine
+from ssrvae_tf.photos import jobs as photo_jobs
+from ssrvae_tf.photos.files import MAX_MEGAPIXELS
 from ssrvae_tf.upscale import add_options
 
 

@@ -12,7 +12,7 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several test proce
 import pytest
 from PIL import Image
 
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.photos.samples import sample_photos
 
 # What a user's jobs keep must neither help nor harm the tests.
 _CACHE = tempfile.TemporaryDirectory()

@@ -10,8 +10,8 @@ from tiny_runs import small_style_vae
 from ssrvae_tf import degrade as command
 from ssrvae_tf.data import bicubic
 from ssrvae_tf.degrade import degrade_files
-from ssrvae_tf.degrading import Degrader
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.inference.degrader import Degrader
 
 
 @pytest.fixture(scope="module")

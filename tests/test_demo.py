@@ -9,7 +9,7 @@ from PIL import Image
 from stub_models import BicubicNetwork, BoxStyle
 
 from ssrvae_tf.demo import FACE, demo, main
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.photos.samples import sample_photos
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_the_sheet_ends_with_the_photo_itself(result):
 
 def test_the_command_prints_figures_and_writes_the_sheet(tmp_path, monkeypatch, capsys):
     models = {"faces-x4-clean": BicubicNetwork(), "faces-x4": BicubicNetwork(), "faces-style": BoxStyle()}
-    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading", types.SimpleNamespace(load=models.get))
+    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", types.SimpleNamespace(load=models.get))
     main(["--out", str(tmp_path / "demo.png")])
     assert Image.open(tmp_path / "demo.png").size[0] > 4 * 256
     out = capsys.readouterr().out

@@ -23,10 +23,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ssrvae_tf import config, loading
+from ssrvae_tf import config
 from ssrvae_tf.exporting.tflite import export_tflite
+from ssrvae_tf.loading import models as loading
 from ssrvae_tf.models import EDSR
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.photos.samples import sample_photos
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "serving" / "README.md"]

@@ -56,7 +56,7 @@ def models(monkeypatch):
             raise UserError(f"no model {name}")
         return known[name]
 
-    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading", types.SimpleNamespace(load=load))
+    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", types.SimpleNamespace(load=load))
     return known
 
 

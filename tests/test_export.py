@@ -6,9 +6,10 @@ import sys
 import pytest
 from tiny_runs import PLAIN, run, small_style_vae, tiny
 
-from ssrvae_tf import config, export, loading
+from ssrvae_tf import config, export
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.saved_model import export_saved_model
+from ssrvae_tf.loading import models as loading
 from ssrvae_tf.models import EDSR
 
 

@@ -7,8 +7,9 @@ import pytest
 from tensorflow import keras
 from tiny_runs import PLAIN, options, run, tiny
 
-from ssrvae_tf import config, fit, loading
+from ssrvae_tf import config, fit
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.loading import models as loading
 
 
 def save_model(settings, folder):

@@ -15,9 +15,12 @@ from flaky_server import FlakyServer
 from PIL import Image
 from stub_models import BicubicNetwork, BoxStyle
 
-from ssrvae_tf import before_after, fast_engine, photo_files, photo_jobs, serving
+from ssrvae_tf import serving
 from ssrvae_tf.errors import UserError, exit_cleanly
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.inference import fast_engine
+from ssrvae_tf.photos import before_after, folders
+from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.serving import RequestRefused
 from ssrvae_tf.upscale import main, upscale_files
 
@@ -32,7 +35,7 @@ def models(monkeypatch):
         return known[name]
 
     monkeypatch.setattr(fast_engine, "find_spec", lambda name: None)
-    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading", types.SimpleNamespace(load=load))
+    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", types.SimpleNamespace(load=load))
     return known
 
 
@@ -215,14 +218,14 @@ def test_what_holds_no_photo_does_not_stop_the_others(photo, capsys):
 
 
 def test_a_folder_that_cannot_be_written_in_does_not_stop_the_others(folder, photo, monkeypatch, capsys):
-    check = photo_jobs.check_folder
+    check = folders.check_folder
 
     def refused(place, option):
         if place == folder:
             raise UserError(f"{place}: cannot be written")
         check(place, option)
 
-    monkeypatch.setattr(photo_jobs, "check_folder", refused)
+    monkeypatch.setattr(folders, "check_folder", refused)
     assert run(folder / "a.png", photo) == 1
     assert photo.with_name("face_x4.png").exists() and "in: cannot be written" in capsys.readouterr().err
 

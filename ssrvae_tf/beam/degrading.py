@@ -8,11 +8,12 @@ import os
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from ssrvae_tf import degrade, photo_files
+from ssrvae_tf import degrade
 from ssrvae_tf.beam import files
 from ssrvae_tf.beam.handlers import DegradeHandler
 from ssrvae_tf.beam.pipeline import Job, count
-from ssrvae_tf.photo_files import Photo
+from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos.files import Photo
 
 _LOGGER = logging.getLogger(__name__)
 

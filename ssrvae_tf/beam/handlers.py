@@ -13,11 +13,12 @@ import threading
 from apache_beam.ml.inference.base import ModelHandler
 
 from ssrvae_tf.beam import files, places
-from ssrvae_tf.data.photos import read_photo, suffixes
 from ssrvae_tf.degrade import degraded, load_degrader
-from ssrvae_tf.engines import engine
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.upscaling import upscale
+from ssrvae_tf.inference.engines import engine
+from ssrvae_tf.inference.enlarger import upscale
+from ssrvae_tf.photos.files import read_photo
+from ssrvae_tf.photos.folders import suffixes
 
 
 class _PhotoHandler(ModelHandler):

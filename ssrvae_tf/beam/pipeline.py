@@ -20,9 +20,9 @@ from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineState
 
-from ssrvae_tf import photo_jobs
 from ssrvae_tf.beam import files, places
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos import folders
 
 _COUNTERS = "ssrvae_tf"
 _DEAD = "dead_letter"
@@ -57,7 +57,7 @@ class Job:
     output: str
     overwrite: bool
 
-    def rename(self, source: photo_jobs.Source, apart: bool) -> str:
+    def rename(self, source: folders.Source, apart: bool) -> str:
         """The name of a result; `apart` tells those of `a.jpg` and `a.png` apart."""
         raise NotImplementedError
 
@@ -141,7 +141,7 @@ def check_places(pattern: str, output: str, option: str, options: PipelineOption
     files.check_apart(pattern, output, option)
     files.matching(pattern, option, most=1)
     if not FileSystems.get_scheme(output):
-        photo_jobs.check_folder(Path(output), "--output")
+        folders.check_folder(Path(output), "--output")
     return pattern, output
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Callable
 
-from ssrvae_tf.photo_jobs import Source, plan
+from ssrvae_tf.photos.folders import Source, plan
 
 _ALL = Path("/output")  # stands for the folder of results, which may be on no disk
 

@@ -8,12 +8,12 @@ import os
 import tempfile
 from pathlib import Path
 
-from ssrvae_tf import photo_files
 from ssrvae_tf.beam import files
 from ssrvae_tf.beam.handlers import UpscaleHandler
 from ssrvae_tf.beam.pipeline import Item, Job, count
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photo_files import SUFFIXES
+from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos.files import SUFFIXES
 from ssrvae_tf.upscale import result_name
 
 _LOGGER = logging.getLogger(__name__)

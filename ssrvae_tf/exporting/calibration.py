@@ -7,9 +7,10 @@ import os
 import numpy as np
 from PIL import Image, ImageOps
 
-from ssrvae_tf.data.photos import find_photos, read_photo
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.photos.files import read_photo
+from ssrvae_tf.photos.folders import find_photos
+from ssrvae_tf.photos.samples import sample_photos
 
 _MOST = 16  # faces, spread over the folder
 # left, upper, right, lower

@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.models import SRNetwork
-from ssrvae_tf.writing import replacing
+from ssrvae_tf.photos.writing import replacing
 
 
 def with_chunk(model: keras.Model, chunk: int | None) -> keras.Model:

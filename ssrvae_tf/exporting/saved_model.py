@@ -14,16 +14,16 @@ from tensorflow import keras
 from tensorflow.core.protobuf import saved_model_pb2
 
 from ssrvae_tf import config as configuration
-from ssrvae_tf import loading
 from ssrvae_tf.config import FitConfig, SRNetworkSettings, StyleVAESettings
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.exporting.networks import with_chunk
 from ssrvae_tf.exporting.photo_bytes import decode, encode
 from ssrvae_tf.exporting.warmup import example_photos, write_warmup
+from ssrvae_tf.loading import models as loading
 from ssrvae_tf.models import SRNetwork, StyleVAE
 from ssrvae_tf.models.style_vae import LossWeights
+from ssrvae_tf.photos.writing import runs
 from ssrvae_tf.versions import KEPT, LAST, numbered, taken
-from ssrvae_tf.writing import runs
 
 MAX_PIXELS = 65_536  # of a photo as bytes: attention's time grows with the square of it, to half a minute on two cores
 _ALONE = 2**13  # pixels of a batch, or a photo, beyond which it waits for its turn

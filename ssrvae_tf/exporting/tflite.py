@@ -13,11 +13,11 @@ import tensorflow as tf
 from tensorflow import keras
 
 from ssrvae_tf import __version__
-from ssrvae_tf.engines import TFLiteEngine
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.calibration import faces
 from ssrvae_tf.exporting.networks import copied, network_file, with_chunk
 from ssrvae_tf.exporting.tflite_metadata import with_metadata
+from ssrvae_tf.inference.engines import TFLiteEngine
 from ssrvae_tf.layers import LARB
 from ssrvae_tf.metrics import psnr
 from ssrvae_tf.models import SRNetwork

@@ -1,6 +1,6 @@
 """Measures of results: against the true picture (PSNR, SSIM) and against a set of real ones (FD, KD)."""
 
-from ssrvae_tf.metrics.frechet import Features, frechet_distance, kernel_distance
+from ssrvae_tf.metrics.distances import Features, frechet_distance, kernel_distance
 from ssrvae_tf.metrics.image_quality import psnr, ssim
 from ssrvae_tf.metrics.report import Report
 

@@ -1,6 +1,7 @@
 """The two models of SSRVAE and the networks they are compared with."""
 
+from ssrvae_tf.config import LossWeights
 from ssrvae_tf.models.sr_network import EDSR, SRNetwork
-from ssrvae_tf.models.style_vae import LossWeights, StyleVAE
+from ssrvae_tf.models.style_vae import StyleVAE
 
 __all__ = ["EDSR", "LossWeights", "SRNetwork", "StyleVAE"]

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow import keras
 
+from ssrvae_tf.config import LossWeights
 from ssrvae_tf.layers import StatisticsNetwork, bicubic_shrink, local_mean, mutual_information_bound
 from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal
 from ssrvae_tf.models.degradation_losses import band_energy_distance, transfer_distance
@@ -18,27 +19,6 @@ from ssrvae_tf.models.style_sampler import StyleSampler
 tfd = tfp.distributions
 
 _NOISE_CHANNELS = 8
-
-
-@dataclasses.dataclass
-class LossWeights:
-    """Weights of styleVAE's losses; the paper's lambda_1 to lambda_3 are kl, reconstruction and mutual_information.
-
-    Args:
-        kl: of the posterior to N(0, I), in nats (eq. 3).
-        reconstruction: squared error to the shrunk face (eq. 4), mean over pixels; transfer: after a 5x5 mean.
-        mutual_information: of the real LR face and the one generated in its style, in nats (eq. 5).
-        transfer: L1 to the known answer of the synthetic transfer batch, mostly after a 3x3 mean.
-        energy: L1 between the log energies of its high-pass bands.
-        adversarial: of both discriminators.
-    """
-
-    kl: float = 0.01
-    reconstruction: float = 100.0
-    mutual_information: float = 0.2
-    transfer: float = 10.0
-    energy: float = 1.0
-    adversarial: float = 0.5
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")

@@ -16,7 +16,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from ssrvae_tf.errors import UserError, one_line
-from ssrvae_tf.loading import WEIGHTS, save_weights
+from ssrvae_tf.loading.models import WEIGHTS, save_weights
 from ssrvae_tf.training.optimizers import averaged, steps_done
 
 _NOT_FINITE = "lower --learning-rate or take --precision float32; the same command goes on from the last checkpoint"

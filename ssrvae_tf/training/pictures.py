@@ -11,7 +11,7 @@ from tensorflow import keras
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, bicubic, sr_batches, style_batches
 from ssrvae_tf.layers import high_pass
-from ssrvae_tf.sheets import sheet
+from ssrvae_tf.photos.sheets import sheet
 
 _ROWS = 6
 _FACES = 48  # the figures are of more faces than the sheet has rows

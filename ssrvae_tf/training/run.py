@@ -18,12 +18,12 @@ import tensorflow as tf
 from tensorflow import keras
 
 from ssrvae_tf import config as configuration
-from ssrvae_tf import loading
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, sr_batches, style_batches
-from ssrvae_tf.data.photos import read_photo
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.loading import models as loading
+from ssrvae_tf.photos.files import read_photo
+from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.training import pictures
 from ssrvae_tf.training.callbacks import Checkpoints, EpochMeans, Progress, Results, Stop, keep_rows
 from ssrvae_tf.training.optimizers import adam, steps_done

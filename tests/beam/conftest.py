@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from stub_models import BicubicNetwork
 
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.photos.samples import sample_photos
 
 
 @pytest.fixture
@@ -45,5 +45,5 @@ def loads(monkeypatch):
         names.append(name)
         return BicubicNetwork()
 
-    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading", types.SimpleNamespace(load=load))
+    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", types.SimpleNamespace(load=load))
     return names

@@ -12,10 +12,11 @@ from beam_case import PROCESSES, THREADS, contents, dead_letters
 from PIL import Image
 from tiny_runs import tiny
 
-from ssrvae_tf import config, degrade_beam, loading
+from ssrvae_tf import config, degrade_beam
 from ssrvae_tf.degrade import degrade_files
 from ssrvae_tf.errors import UserError, exit_cleanly
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.loading import models as loading
+from ssrvae_tf.photos.samples import sample_photos
 
 pytest.importorskip("apache_beam")
 

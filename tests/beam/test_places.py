@@ -8,7 +8,7 @@ import pytest
 
 from ssrvae_tf.beam import places
 from ssrvae_tf.degrade import pair_name
-from ssrvae_tf.photo_jobs import Source, plan
+from ssrvae_tf.photos.folders import Source, plan
 from ssrvae_tf.upscale import result_name
 
 

@@ -12,8 +12,10 @@ from beam_case import PROCESSES, THREADS, contents, dead_letters
 from PIL import Image
 from tiny_runs import PLAIN, tiny
 
-from ssrvae_tf import config, loading, photo_files, upscale_beam
+from ssrvae_tf import config, upscale_beam
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.loading import models as loading
+from ssrvae_tf.photos import files as photo_files
 from ssrvae_tf.upscale import upscale_files
 
 pytest.importorskip("apache_beam")

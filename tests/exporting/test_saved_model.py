@@ -18,13 +18,14 @@ from stand_in_server import Servable, Status
 from tiny_runs import PLAIN, small_style_vae, tiny
 from tiny_saved_models import decoded, encoded, photo
 
-from ssrvae_tf import config, load, loading
-from ssrvae_tf.engines import SavedModelEngine
+from ssrvae_tf import config, load
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting import saved_model
 from ssrvae_tf.exporting.saved_model import export_saved_model
+from ssrvae_tf.inference.engines import SavedModelEngine
+from ssrvae_tf.inference.enlarger import upscale
+from ssrvae_tf.loading import models as loading
 from ssrvae_tf.models import EDSR, SRNetwork
-from ssrvae_tf.upscaling import upscale
 
 ROOT = Path(__file__).parents[2]
 MOST = 40 * 40

@@ -10,13 +10,13 @@ from tensorflow import keras
 from tensorflow.lite.tools import flatbuffer_utils
 from tiny_runs import small_style_vae
 
-from ssrvae_tf.engines import TFLiteEngine
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.tflite import export_tflite
+from ssrvae_tf.inference.engines import TFLiteEngine
+from ssrvae_tf.inference.enlarger import upscale
 from ssrvae_tf.metrics import psnr
 from ssrvae_tf.models import EDSR, SRNetwork
-from ssrvae_tf.photos import sample_photos
-from ssrvae_tf.upscaling import upscale
+from ssrvae_tf.photos.samples import sample_photos
 
 
 def lively(model):

@@ -49,7 +49,7 @@ def _opened(model):
     folder = exported_folder(Path(model))
     if folder:
         return SavedModelEngine(folder)
-    from ssrvae_tf.loading import load  # brings TensorFlow, which checks of the arguments need not wait for
+    from ssrvae_tf.loading.models import load  # brings TensorFlow, which checks of the arguments need not wait for
 
     return KerasEngine(load(model), f"model {model}")
 
@@ -86,7 +86,7 @@ class SavedModelEngine:
     def __init__(self, folder: Path):
         import tensorflow as tf
 
-        from ssrvae_tf.exporting.safety import check_saved_model
+        from ssrvae_tf.loading.saved_models import check_saved_model
 
         check_saved_model(folder)
         try:
@@ -126,7 +126,7 @@ class TFLiteEngine:
     """
 
     def __init__(self, path: str | os.PathLike):
-        from ssrvae_tf.tflite_runtime import interpreter
+        from ssrvae_tf.loading.tflite_files import interpreter
 
         self._path = path
         try:
@@ -155,7 +155,7 @@ class TFLiteEngine:
         try:
             return self._run(photo)
         except (RuntimeError, ValueError) as error:
-            from ssrvae_tf.tflite_runtime import interpreter
+            from ssrvae_tf.loading.tflite_files import interpreter
 
             # Of the errors that it tells by their text only. After one, an interpreter is in no state to go on.
             self._interpreter, self._shape = interpreter(self._path), None

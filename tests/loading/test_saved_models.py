@@ -7,8 +7,8 @@ from tiny_runs import PLAIN
 from tiny_saved_models import Bicubic, save
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.exporting.safety import check_saved_model
 from ssrvae_tf.exporting.saved_model import export_saved_model
+from ssrvae_tf.loading.saved_models import check_saved_model
 from ssrvae_tf.models import SRNetwork
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssrvae_tf.data.degradations import bicubic, classical, unsharp_mask
-from ssrvae_tf.data.photos import PhotoSet
+from ssrvae_tf.data.photo_set import PhotoSet
 from ssrvae_tf.errors import UserError
 
 # Independent streams of random numbers that share one seed.

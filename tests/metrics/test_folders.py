@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.evaluation import evaluate, read_hr, read_small
+from ssrvae_tf.metrics.folders import evaluate, read_hr, read_small
 
 
 class Model:

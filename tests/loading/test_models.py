@@ -12,8 +12,9 @@ from tensorflow import keras
 from tiny_runs import tiny, weights
 from tiny_saved_models import Bicubic, save
 
-from ssrvae_tf import config, load, loading, pack
+from ssrvae_tf import config, load, pack
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.loading import models as loading
 from ssrvae_tf.models import EDSR
 
 

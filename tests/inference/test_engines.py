@@ -9,10 +9,10 @@ from stub_models import BicubicNetwork
 from tensorflow.lite.tools import flatbuffer_utils
 from tiny_saved_models import Bicubic, save
 
-from ssrvae_tf import tflite_runtime
-from ssrvae_tf.engines import SavedModelEngine, TFLiteEngine, engine
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.upscaling import upscale
+from ssrvae_tf.inference.engines import SavedModelEngine, TFLiteEngine, engine
+from ssrvae_tf.inference.enlarger import upscale
+from ssrvae_tf.loading import tflite_files
 
 
 @pytest.fixture(params=["installed", "tensorflow"], autouse=True)
@@ -85,10 +85,10 @@ class _Limited:
 @pytest.fixture
 def limited(tmp_path, monkeypatch):
     """(text of the error) -> a TFLite file that fails with it on more than 30 pixels."""
-    made = tflite_runtime.interpreter
+    made = tflite_files.interpreter
 
     def limit(text):
-        monkeypatch.setattr(tflite_runtime, "interpreter", lambda path: _Limited(made(path), text))
+        monkeypatch.setattr(tflite_files, "interpreter", lambda path: _Limited(made(path), text))
         return converted(twice, tmp_path / "a.tflite")
 
     return limit

@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ssrvae_tf.data.degradations import bicubic, classical
-from ssrvae_tf.metrics.frechet import Features, frechet_distance, kernel_distance
+from ssrvae_tf.metrics.distances import Features, frechet_distance, kernel_distance
 from ssrvae_tf.metrics.image_quality import psnr, ssim
 from ssrvae_tf.metrics.report import Report
 

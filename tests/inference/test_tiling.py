@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssrvae_tf.tiling import axis, blended_bands
+from ssrvae_tf.inference.tiling import axis, blended_bands
 
 LENGTHS = [1, 15, 16, 17, 31, 48, 49, 100, 257]
 

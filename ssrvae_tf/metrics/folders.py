@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from ssrvae_tf.data.photos import find_photos, read_photo
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.metrics import Features, Report
-from ssrvae_tf.metrics.comparisons import compare_degradations, compare_pairs, compare_real, degradation
+from ssrvae_tf.metrics.comparison import compare_degradations, compare_pairs, compare_real, degradation
+from ssrvae_tf.photos.files import read_photo
+from ssrvae_tf.photos.folders import find_photos
 
 _SIDE = 128  # HR size of the shipped models
 _SMALLEST = 11  # SSIM's window

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.photos.samples import sample_photos
 
 
 @pytest.mark.parametrize("path", sample_photos(), ids=lambda path: path.name)

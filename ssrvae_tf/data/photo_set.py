@@ -1,101 +1,19 @@
-"""Folders of photos, of any size and format that Pillow reads, as arrays in memory."""
+"""Sets of photos for a training, of any size and format that Pillow reads, as arrays in memory."""
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from ssrvae_tf.errors import UserError
-
-# Pillow knows these by name only, or needs another program to read them.
-_NOT_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
-
-
-@functools.cache
-def suffixes() -> frozenset:
-    """File suffixes that Pillow can read, in lower case, with the dot."""
-    registered = Image.registered_extensions()
-    return frozenset(end for end, kind in registered.items() if kind in Image.OPEN and kind not in _NOT_PHOTOS)
-
-
-def __getattr__(name):  # asking Pillow loads all its plugins, so not at import
-    if name == "SUFFIXES":
-        return suffixes()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def find_photos(folder, what: str = "") -> list:
-    """Paths of all photos in `folder` and its subfolders, sorted. Names that start with a dot are passed over.
-
-    Args:
-        what: the option that gave the folder; errors start with it.
-
-    Raises:
-        UserError: if the folder is missing or holds no photo.
-    """
-    label = f"{what} {folder}".strip()
-    if not os.path.isdir(folder):
-        kind = "a file, not a folder" if os.path.exists(folder) else "no such folder"
-        raise UserError(f"{label}: {kind}: give a folder of photos")
-    found, seen = [], set()
-    for parent, children, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        children[:] = [] if real in seen else [name for name in children if not name.startswith(".")]
-        if real not in seen:
-            found += [Path(parent, name) for name in names if _is_photo(name)]
-        seen.add(real)  # a link may lead back up
-    if not found:
-        raise UserError(f"{label}: no photos found: give a folder that holds photos (jpg, png, webp, ...)")
-    return sorted(found)
-
-
-def _is_photo(name):
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes()
-
-
-def read_photo(path, at_least=None) -> np.ndarray:
-    """Read one photo as uint8 RGB (H, W, 3), upright (EXIF orientation applied).
-
-    Gray, palette, CMYK and 16-bit photos are converted; what is transparent becomes white; of an animation the first
-    frame is taken.
-
-    Args:
-        at_least: if given, a JPEG may be decoded at a half, a quarter or an eighth of its size, as long as no side
-            falls below this. Much faster for photos that will be shrunk anyway.
-
-    Raises:
-        UserError: if the file cannot be read; the text names it.
-    """
-    try:
-        with Image.open(path) as image:
-            if at_least:
-                image.draft("RGB", (at_least, at_least))
-            return np.array(_to_rgb(ImageOps.exif_transpose(image)))
-    except Exception as error:  # Pillow's plugins raise many kinds on broken files
-        reason = "not a photo that Pillow reads" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        raise UserError(f"{path}: cannot be read ({reason or type(error).__name__}): repair or remove it") from error
-
-
-def _to_rgb(image):
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, np.float32)
-        if image.mode != "F":
-            values = values / 257.0  # 16 bits to 8
-        elif values.size and values.max() <= 1.0:
-            values = values * 255.0
-        image = Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+from ssrvae_tf.photos.files import read_photo
+from ssrvae_tf.photos.folders import find_photos
+from ssrvae_tf.photos.jobs import in_order
 
 
 class PhotoSet:
@@ -186,17 +104,6 @@ class PhotoSet:
                 f"{label}: {len(photos)} usable photos, batch size is {minimum}: add photos or lower --batch-size"
             )
         return cls(photos, size, skipped, shrink, upsample)
-
-
-def in_order(pool, function, items, ahead=256):
-    """`pool.map` that runs no more than `ahead` items ahead, so that results do not pile up."""
-    waiting = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _prepare(path, size, shrink, upsample):

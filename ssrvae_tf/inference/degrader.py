@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from ssrvae_tf.tiling import axis, blended_bands
+from ssrvae_tf.inference.tiling import axis, blended_bands
 
 
 class Degrader:

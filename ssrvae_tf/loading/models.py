@@ -12,19 +12,19 @@ import tensorflow as tf
 from tensorflow import keras
 
 from ssrvae_tf import config as configuration
-from ssrvae_tf import trusted
 from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.loading import keras_files
 from ssrvae_tf.models import SRNetwork, StyleVAE
 from ssrvae_tf.versions import looking_for, newest
 
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED = Path(__file__).parents[1] / "weights"
 WEIGHTS, CONFIG = "model.weights.h5", "config.yaml"
 KERAS = "model.keras"  # instead of both, for networks that no run can have
 # Queries of global attention held at once, where the run's settings leave it open: a photo of 256x256 would otherwise
 # take 17 GB for one attention matrix.
 CHUNK = 1024
 # Numbers in damaged settings ask for more memory than there is, or for what no operator takes.
-_DAMAGE = (*trusted.DAMAGE, MemoryError, tf.errors.OpError)
+_DAMAGE = (*keras_files.DAMAGE, MemoryError, tf.errors.OpError)
 
 
 def shipped() -> list[str]:
@@ -49,7 +49,7 @@ def find(name_or_run: str | os.PathLike) -> Path:
                 if not (folder / WEIGHTS).is_file():
                     raise UserError(f"{folder}: no {WEIGHTS} yet: let its first epoch end")
                 return folder
-        trusted.refuse(given)
+        keras_files.refuse(given)
     names = ", ".join(shipped()) or "(none shipped)"
     raise UserError(f"{name_or_run}: no such model: give the --out folder of a run, or one of {names}")
 
@@ -106,7 +106,7 @@ def load(name_or_run: str | os.PathLike) -> keras.Model:
 
 
 def _from_keras(path: Path) -> keras.Model:
-    trusted.check_keras_file(path)
+    keras_files.check_keras_file(path)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except _DAMAGE as error:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ssrvae_tf.metrics import psnr
-from ssrvae_tf.metrics.comparisons import compare_degradations, compare_pairs, compare_real, degradation
+from ssrvae_tf.metrics.comparison import compare_degradations, compare_pairs, compare_real, degradation
 
 
 def photos(*sizes, seed=0):

@@ -8,9 +8,9 @@ from PIL import Image
 from stub_models import BicubicNetwork, BoxStyle
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos import sample_photos
-from ssrvae_tf.upscaling import bicubic as enlarged
-from ssrvae_tf.upscaling import upscale
+from ssrvae_tf.inference.enlarger import bicubic as enlarged
+from ssrvae_tf.inference.enlarger import upscale
+from ssrvae_tf.photos.samples import sample_photos
 
 
 @pytest.fixture
@@ -240,8 +240,8 @@ def test_a_style_model_is_refused(photo):
 
 
 def test_a_name_is_loaded(photo, monkeypatch):
-    loading = type(sys)("ssrvae_tf.loading")
+    loading = type(sys)("ssrvae_tf.loading.models")
     loading.load = {"faces-x4": BicubicNetwork(), "other": BicubicNetwork(scale=2)}.get
-    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading", loading)
+    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", loading)
     assert upscale(photo).shape == (124, 88, 3)
     assert upscale(photo, "other").shape == (62, 44, 3)

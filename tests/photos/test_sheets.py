@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssrvae_tf.sheets import sheet
+from ssrvae_tf.photos.sheets import sheet
 
 
 def cells(picture, cell, titles, gap=8):

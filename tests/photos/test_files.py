@@ -10,10 +10,10 @@ import pyvips
 from PIL import Image, ImageCms
 from tiny_tiffs import CMYK, WHITE_IS_ZERO, write_tiff
 
-from ssrvae_tf import photo_files
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photo_files import Photo, read, write
-from ssrvae_tf.photos import sample_photos
+from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos.files import Photo, read, write
+from ssrvae_tf.photos.samples import sample_photos
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssrvae_tf import config, fast_engine, loading
-from ssrvae_tf.engines import KerasEngine, engine
-from ssrvae_tf.fast_engine import FastEngine, fastest
+from ssrvae_tf import config
+from ssrvae_tf.inference import fast_engine
+from ssrvae_tf.inference.engines import KerasEngine, engine
+from ssrvae_tf.inference.fast_engine import FastEngine, fastest
+from ssrvae_tf.loading import models as loading
 
 LARGE_JOB = 10_000_000  # pixels
 

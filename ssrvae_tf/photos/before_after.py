@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from ssrvae_tf import photo_files
-from ssrvae_tf.photo_files import Photo
-from ssrvae_tf.sheets import sheet
-from ssrvae_tf.writing import replacing, write_picture
+from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos.files import Photo
+from ssrvae_tf.photos.sheets import sheet
+from ssrvae_tf.photos.writing import replacing, write_picture
 
 _WHOLE = 1024  # longest side of a whole photo as it is shown
 _DETAIL = 512  # side of the piece that is shown pixel by pixel

@@ -11,9 +11,9 @@ from PIL import Image
 from scipy import ndimage
 from tqdm import tqdm
 
-from ssrvae_tf import photo_files
-from ssrvae_tf.engines import engine as engine_for
-from ssrvae_tf.tiling import axis, blended_bands
+from ssrvae_tf.inference.engines import engine as engine_for
+from ssrvae_tf.inference.tiling import axis, blended_bands
+from ssrvae_tf.photos import files as photo_files
 
 OVERLAP = 8
 _TILE = 48  # the cost of a pixel grows with the area of its tile, that of the overlap falls; benchmarks/upscaling.py

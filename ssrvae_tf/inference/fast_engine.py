@@ -14,9 +14,10 @@ import numpy as np
 import platformdirs
 import tensorflow as tf
 
-from ssrvae_tf import __version__, loading
-from ssrvae_tf.engines import KerasEngine, TFLiteEngine
+from ssrvae_tf import __version__
 from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.inference.engines import KerasEngine, TFLiteEngine
+from ssrvae_tf.loading import models as loading
 
 # benchmarks/upscaling.py: a file takes some 15 s to make and saves two fifths of the time from then on.
 _WORTH_A_FILE = 1_000_000  # pixels
@@ -47,7 +48,7 @@ def fastest(engine, model, pixels: int):
     """`engine`, or a faster one of the same network if `model` is kept in a file.
 
     Args:
-        engine: what `ssrvae_tf.engines.engine(model)` gave.
+        engine: what `ssrvae_tf.inference.engines.engine(model)` gave.
         model: the name of a model or the folder of its run; whatever else it is, `engine` is what it needs.
         pixels: of all photos to come. From a million on the file is made if there is none.
     """

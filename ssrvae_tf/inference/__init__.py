@@ -1,0 +1,1 @@
+"""Photo in, photo out: networks on photos of any size, in tiles."""
