@@ -16,7 +16,9 @@ import yaml
 from ssrvae_tf.errors import UserError
 
 # What may change when a run goes on: how long it lasts, not what it is.
-MAY_CHANGE = ("out", "epochs", "max_minutes", "hr", "lr")
+MAY_CHANGE = ("out", "epochs", "max_minutes", "hr", "lr", "everyday")
+# Degradations that need no styleVAE.
+NO_MODEL = ("bicubic", "classical", "wide")
 _OTHER_MODEL = {"style": "sr_network", "sr": "style_vae"}
 
 
@@ -99,7 +101,8 @@ class FitConfig:
         stage: style (styleVAE, from unpaired faces) or sr (the super-resolution network, on pairs).
         hr: folder of high-resolution photos.
         lr: folder of real low-resolution photos: needed by stage style; stage sr takes real styles from it.
-        style: where stage sr's pairs come from: a styleVAE's run folder or name, bicubic or classical.
+        everyday: folder of sharp photos of anything but faces, for stage sr: what it shall not harm.
+        style: where stage sr's pairs come from: a styleVAE's run folder or name, bicubic, classical or wide.
         out: the run's folder. A run that is there already goes on.
         init: run folder, name, exported model or .keras file whose weights to start from.
         scale: 2, 4 or 8.
@@ -108,6 +111,10 @@ class FitConfig:
         crop: fit shrinks larger photos to hr_size first (folders of faces), random cuts patches at full size.
         bicubic_share: share of stage sr's pairs that is shrunk bicubically, so that clean photos do not suffer.
         classical_share: share that is degraded by random blur, rescaling, noise and JPEG; calms what real styles lack.
+        wide_share: share that is degraded in more ways than real small faces show, so that no photo is new to it.
+        everyday_share: share of stage sr's patches that are of --everyday.
+        zoom: half of stage sr's patches of faces are enlarged by up to this, so that it knows larger faces.
+        colour_weight: of the error of a patch's mean colour beside L1, which alone lets colours drift.
         sharpen: amount of an unsharp mask, 1 pixel wide, on stage sr's targets; 0.5 makes results crisper.
         batch_size: samples of a step, over all devices.
         epochs: epochs to train in all.
@@ -127,6 +134,7 @@ class FitConfig:
     stage: Literal["style", "sr"] = "sr"
     hr: Optional[str] = None
     lr: Optional[str] = None
+    everyday: Optional[str] = None
     style: str = "faces-style"
     out: Optional[str] = None
     init: Optional[str] = None
@@ -136,6 +144,10 @@ class FitConfig:
     crop: Literal["fit", "random"] = "fit"
     bicubic_share: float = 0.0
     classical_share: float = 0.0
+    wide_share: float = 0.0
+    everyday_share: float = 0.25
+    zoom: float = 1.0
+    colour_weight: float = 0.0
     sharpen: float = 0.0
     batch_size: int = 16
     epochs: int = 10
@@ -160,12 +172,21 @@ class FitConfig:
         for name in ("hr_size", "patch_size"):
             self._check(name, lambda value: value % self.scale == 0, f"a multiple of --scale, {self.scale}")
         self._check("warmup_steps", lambda value: value >= 0, "at least 0")
-        for name in ("bicubic_share", "classical_share"):
+        for name in ("bicubic_share", "classical_share", "wide_share", "everyday_share"):
             self._check(name, lambda value: 0 <= value <= 1, "from 0 to 1")
-        shares = self.bicubic_share + self.classical_share
+        shares = self.bicubic_share + self.classical_share + self.wide_share
         if shares > 1:
-            raise UserError(f"--bicubic-share and --classical-share are {shares:g} together: at most 1 is wanted")
-        self._check("sharpen", lambda value: value >= 0, "at least 0")
+            raise UserError(
+                f"--bicubic-share, --classical-share and --wide-share are {shares:g} together: at most 1 is wanted"
+            )
+        if self.stage == "sr" and not shares and (self.zoom > 1 or self.everyday) and self.style not in NO_MODEL:
+            raise UserError(
+                "--zoom and --everyday: a styleVAE degrades faces of one size only: give the other patches a kind of "
+                "their own, such as --wide-share 0.1"
+            )
+        self._check("zoom", lambda value: 1 <= value <= 8, "from 1 to 8")
+        for name in ("sharpen", "colour_weight"):
+            self._check(name, lambda value: value >= 0, "at least 0")
         self._check("ema", lambda value: 0 <= value < 1, "at least 0 and below 1")
         self._check("seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
 
@@ -338,7 +359,7 @@ def resolved(config: FitConfig) -> dict:
 
 def portable(config: FitConfig) -> FitConfig:
     """A configuration without the folders of its maker."""
-    nowhere = {"hr": None, "lr": None, "out": None, "init": None, "style": Path(config.style).name}
+    nowhere = {"hr": None, "lr": None, "everyday": None, "out": None, "init": None, "style": Path(config.style).name}
     return dataclasses.replace(config, **nowhere)
 
 

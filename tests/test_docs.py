@@ -64,13 +64,13 @@ def commands(path: Path) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A reader's folder, made the current one: faces/, small_faces/, photo.jpg, configs/, and a feature model."""
+    """A reader's folder, the current one: faces/, small_faces/, scenes/, photo.jpg, configs/ and a feature model."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv[:])
     monkeypatch.setattr(loading, "load", quick_load)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     photos = [Image.open(path).convert("RGB") for path in sample_photos()]
-    for name, side, size in (("faces", 128, 128), ("small_faces", 128, 40)):
+    for name, side, size in (("faces", 128, 128), ("small_faces", 128, 40), ("scenes", 128, 96)):
         (tmp_path / name).mkdir()
         for i in range(6):
             left, top = 60 + 40 * i, 30 * i

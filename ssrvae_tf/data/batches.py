@@ -7,13 +7,17 @@ import functools
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
-from ssrvae_tf.data.degradations import bicubic, classical, unsharp_mask
+from ssrvae_tf.data.degradations import bicubic, classical, recoloured, unsharp_mask, wide
 from ssrvae_tf.data.photo_set import PhotoSet
 from ssrvae_tf.errors import UserError
 
 # Independent streams of random numbers that share one seed.
-_HR, _LR, _STYLE, _KIND, _NOISE, _SHARE, _DEGRADE = range(7)
+_HR, _LR, _STYLE, _KIND, _NOISE, _SHARE, _DEGRADE, _ZOOM = range(8)
+_HAND_MADE = {"classical": classical, "wide": wide}
+# Everyday photos are larger than faces: from whole scenes to details.
+_EVERYDAY_ZOOM = (0.45, 1.3)
 
 
 def style_batches(
@@ -80,7 +84,11 @@ def sr_batches(
     styles: PhotoSet | None = None,
     bicubic_share: float = 0.0,
     classical_share: float = 0.0,
+    wide_share: float = 0.0,
     sharpen: float = 0.0,
+    zoom: float = 1.0,
+    everyday: PhotoSet | None = None,
+    everyday_share: float = 0.0,
     start_step: int = 0,
 ) -> tf.data.Dataset:
     """Pairs for the SR network, without end: (lr, hr) float32 in [0, 1], hr (B, P, P, 3), lr (B, P/scale, P/scale, 3).
@@ -88,61 +96,78 @@ def sr_batches(
     Args:
         hr: photos of at least patch_size; a random patch of each, flipped half the time.
         patch_size: P, a multiple of `scale`.
-        degrade: "bicubic"; "classical", of a new kind for each sample; or a TensorFlow function
-            (hr (B, P, P, 3), styles (B, s, s, 3) or None, seed (2,) int64) -> lr.
+        degrade: "bicubic"; "classical" or "wide", of a new kind for each sample; or a TensorFlow function
+            (hr (B, P, P, 3), styles (B, s, s, 3) or None, seed (2,) int64) -> lr, which gets `hr`'s mean colour.
         styles: real LR photos, from which `degrade` gets a random batch, s = styles.size.
         bicubic_share: the share of samples that are shrunk bicubically instead, so that clean photos stay clean.
-        classical_share: the share of samples that are degraded by "classical" instead. The two are at most 1 together.
+        classical_share: the share of samples that are degraded by "classical" instead.
+        wide_share: the share of samples that are degraded by "wide" instead. The three are at most 1 together.
         sharpen: amount of the unsharp mask that the HR patches get once LR is made of them: of the targets alone.
+        zoom: half of the patches of `hr` are enlarged by up to this, so that larger faces are no news. Their targets
+            are soft, and a function that learnt from faces of one size does not know them: where `degrade` is one,
+            they are degraded in the three other ways instead, in the proportion of their shares.
+        everyday: photos of at least patch_size, without faces, shown at sizes of their own, degraded as enlarged ones.
+        everyday_share: the share of samples that are patches of `everyday`.
         start_step: the first step to give.
 
     Raises:
         UserError: if patch_size is no multiple of `scale`.
+        ValueError: for another `degrade`, or shares of 0 where `zoom` or `everyday` needs them.
     """
     _check_multiple(patch_size, scale, "patch size")
     seed = int(seed) % 2**32
-    if not callable(degrade) and degrade not in ("bicubic", "classical"):
-        raise ValueError(f'degrade is {degrade!r}, must be "bicubic", "classical" or a function')
-    use_styles = callable(degrade) and styles is not None
+    learnt = callable(degrade)
+    if not learnt and degrade != "bicubic" and degrade not in _HAND_MADE:
+        raise ValueError(f'degrade is {degrade!r}, must be "bicubic", "classical", "wide" or a function')
+    shares = bicubic_share + wide_share + classical_share
+    varied = zoom > 1 or everyday is not None
+    if learnt and varied and not shares:
+        raise ValueError("zoom and everyday need bicubic_share, wide_share or classical_share above 0")
+    hand_made = {"classical": classical_share > 0, "wide": wide_share > 0}
+    hand_made = [name for name, used in hand_made.items() if used or name == degrade]
+    use_styles = learnt and styles is not None
     sides = [patch_size, styles.size] if use_styles else [patch_size]
 
     def read(index):
         index = int(index)
-        images = [_pick(hr, patch_size, seed, _HR, index)]
-        if use_styles:
-            images.append(_pick(styles, styles.size, seed, _LR, index))
-        return images
+        patch, own_size = _varied(hr, patch_size, seed, index, zoom, everyday, everyday_share)
+        return [patch, *([_pick(styles, styles.size, seed, _LR, index)] if use_styles else []), own_size]
 
     def sample(index):
-        images = tf.numpy_function(read, [index], [tf.uint8] * len(sides), stateful=False)
+        *images, own_size = tf.numpy_function(read, [index], [tf.uint8] * len(sides) + [tf.bool], stateful=False)
         images = [tf.ensure_shape(image, (side, side, 3)) for image, side in zip(images, sides)]
-        element = {"hr": _to_float(images[0]), "index": index}
+        element = {"hr": _to_float(images[0]), "index": index, "own_size": tf.ensure_shape(own_size, ())}
         if use_styles:
             element["style"] = _to_float(images[1])
-        if degrade == "classical" or classical_share > 0:
-            kind, noise = _seed(seed, _KIND, index), _seed(seed, _NOISE, index)
-            element["classical"] = classical(element["hr"], scale, kind, noise)
+        kind, noise = _seed(seed, _KIND, index), _seed(seed, _NOISE, index)
+        for name in hand_made:
+            element[name] = _HAND_MADE[name](element["hr"], scale, kind, noise)
         return element
 
     def pair(batch):
         first = batch["index"][0]
         hr = batch["hr"]
-        if degrade == "bicubic":
-            lr = bicubic(hr, scale)
-        elif degrade == "classical":
-            lr = batch["classical"]
-        else:
+        batch["bicubic"] = bicubic(hr, scale)
+        if learnt:
             lr = degrade(hr, batch.get("style"), _seed(seed, _DEGRADE, first))
             lr = tf.ensure_shape(lr, (batch_size, patch_size // scale, patch_size // scale, 3))
+            lr = recoloured(lr, batch["bicubic"])
+        else:
+            lr = batch[degrade]
+        # Below: bicubic, then wide; at the upper end: classical; between them `degrade`.
         chance = tf.random.stateless_uniform((batch_size, 1, 1, 1), _seed(seed, _SHARE, first), alg="philox")
+        low, high = bicubic_share + wide_share, 1.0 - classical_share
+        if learnt and varied:
+            other = shares * chance
+            other = tf.where(other < low, other, other + 1.0 - shares)
+            chance = tf.where(batch["own_size"][:, None, None, None], chance, other)
         if classical_share > 0:
-            lr = tf.where(chance >= 1.0 - classical_share, batch["classical"], lr)
+            lr = tf.where(chance >= high, batch["classical"], lr)
+        if wide_share > 0:
+            lr = tf.where(chance < low, batch["wide"], lr)
         if bicubic_share > 0:
-            lr = tf.where(chance < bicubic_share, bicubic(hr, scale), lr)
-        return lr, target(hr)
-
-    def target(hr):
-        return unsharp_mask(hr, sharpen) if sharpen else hr
+            lr = tf.where(chance < bicubic_share, batch["bicubic"], lr)
+        return lr, unsharp_mask(hr, sharpen) if sharpen else hr
 
     batches = _samples(sample, batch_size, start_step)
     return batches.map(pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
@@ -186,7 +211,29 @@ def _pick(photos, size, seed, stream, index, other_than=None):
     if number == other_than:
         number = (number + 1) % len(photos)
     photo = photos.photo(number)
-    rng = np.random.default_rng((seed, stream, index, 1))
+    return _piece(photo, size, np.random.default_rng((seed, stream, index, 1)))
+
+
+def _varied(faces, size, seed, index, zoom, everyday, everyday_share):
+    """A size x size patch of a face or of an everyday photo, and whether it is a face at its own size."""
+    rng = np.random.default_rng((seed, _ZOOM, index))
+    if everyday is not None and rng.random() < everyday_share:
+        photo, factor = everyday.photo(int(rng.integers(len(everyday)))), _log_uniform(rng, *_EVERYDAY_ZOOM)
+    elif zoom > 1 and rng.random() < 0.5:
+        photo, factor = faces.photo(_photo_number(len(faces), seed, _HR, index)), _log_uniform(rng, 1.0, zoom)
+    else:
+        return _pick(faces, size, seed, _HR, index), True
+    side = min(max(1, round(size / factor)), *photo.shape[:2])
+    piece = Image.fromarray(_piece(photo, side, rng))
+    return np.asarray(piece.resize((size, size), Image.BICUBIC)), False
+
+
+def _log_uniform(rng, low, high):
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _piece(photo, size, rng):
+    """A random size x size piece, flipped half the time."""
     top, left = (int(rng.integers(side - size + 1)) for side in photo.shape[:2])
     piece = photo[top : top + size, left : left + size]
     return np.ascontiguousarray(piece[:, ::-1] if rng.random() < 0.5 else piece)

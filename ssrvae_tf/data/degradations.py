@@ -1,4 +1,4 @@
-"""From a sharp face to a small one, without learning: `bicubic` shrinking and random `classical` degradation."""
+"""From a sharp photo to a small one, without learning: `bicubic`, and random `classical` and `wide` degradation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 
 import tensorflow as tf
 
-_DRAWS = 17  # random numbers that make one kind of degradation
+_DRAWS = 17  # random numbers that make one kind of `classical` degradation
+_DIRECT_DRAWS = 15  # ... of `wide`'s own
 
 
 def bicubic(hr, scale: int):
@@ -69,6 +70,50 @@ def classical(hr, scale: int, kind_seed, noise_seed):
     return _with_static_size(lr if hr.shape.rank == 4 else lr[0], hr, scale)
 
 
+def wide(hr, scale: int, kind_seed, noise_seed):
+    """Degrade in more ways than real small faces show, so that no photo is new to a network that learns from it.
+
+    Half the time `classical`. Else the photo is blurred or not, shrunk straight to the result's size, at times with
+    aliases, and there made noisy or not and JPEG-coded or not: as a photo is that was made small and sent on.
+
+    Args and returns as `classical`.
+    """
+    hr = tf.convert_to_tensor(hr, tf.float32)
+    images = hr if hr.shape.rank == 4 else hr[tf.newaxis]
+    # A number of its own: the first of `kind_seed`'s are the parameters'.
+    half = tf.random.stateless_uniform((), tf.cast(kind_seed, tf.int64) + (0, 1 << 40), alg="philox") < 0.5
+    lr = tf.cond(
+        half,
+        lambda: classical(images, scale, kind_seed, noise_seed),
+        lambda: _direct(images, scale, kind_seed, noise_seed),
+    )
+    return _with_static_size(lr if hr.shape.rank == 4 else lr[0], hr, scale)
+
+
+def _direct(images, scale, kind_seed, noise_seed):
+    """`wide`'s other half: (N, H, W, 3) -> (N, H // scale, W // scale, 3)."""
+    size = tf.shape(images)[1:3] // scale
+    draw = iter(tf.unstack(tf.random.stateless_uniform((_DIRECT_DRAWS,), kind_seed, alg="philox"))).__next__
+    sigma = scale * tf.where(draw() < 0.55, 2.3 * draw(), 0.0)
+    ratio = tf.where(draw() < 0.3, 1.0 - 0.7 * draw(), 1.0)
+    images = _blur(images, sigma, ratio, math.pi * draw(), 0.0, 1.0)
+    images = _shrink(images, size, draw(), aliased=draw() < 0.15)
+    level = tf.where(draw() < 0.5, 14.0 / 255.0 * draw() ** 1.5, 0.0)
+    images = _add_noise(images, level, draw(), draw() < 0.3, noise_seed)
+    coded, quality, place = draw() < 0.6, 25.0 + 70.0 * draw(), draw()
+    images = tf.ensure_shape(tf.clip_by_value(images, 0.0, 1.0), (images.shape[0], None, None, 3))
+    return tf.cond(coded, lambda: _jpeg(images, quality, place), lambda: images)
+
+
+def recoloured(lr, like):
+    """`lr` with the mean of each channel that `like` has: both (..., h, w, 3) in [0, 1] -> the same.
+
+    What a learnt degradation does to colours is no part of what a network is to undo.
+    """
+    shift = tf.reduce_mean(like, [-3, -2], keepdims=True) - tf.reduce_mean(lr, [-3, -2], keepdims=True)
+    return tf.clip_by_value(lr + shift, 0.0, 1.0)
+
+
 def unsharp_mask(images, amount: float):
     """images + amount * (images - gaussian(images)), sigma 1 pixel: (B, H, W, 3) in [0, 1] -> the same shape and range.
 
@@ -107,14 +152,16 @@ def _blur(images, sigma, ratio, angle, sharpening, halo):
     return tf.transpose(planes, [0, 2, 3, 1])
 
 
-def _shrink(images, size, chance):
-    """To `size` by averaging, bilinear or bicubic, whichever `chance` in [0, 1) says."""
+def _shrink(images, size, chance, aliased=False):
+    """To `size` by averaging, bilinear or bicubic, whichever `chance` in [0, 1) says; or `aliased`: bilinear between
+    neighbours alone."""
     return tf.switch_case(
-        tf.cast(3.0 * chance, tf.int32),
+        tf.where(aliased, 3, tf.cast(3.0 * chance, tf.int32)),
         [
             lambda: tf.image.resize(images, size, "area"),
             lambda: tf.image.resize(images, size, "bilinear", antialias=True),
             lambda: tf.image.resize(images, size, "bicubic", antialias=True),
+            lambda: tf.image.resize(images, size, "bilinear"),
         ],
     )
 

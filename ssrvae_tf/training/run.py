@@ -175,14 +175,14 @@ def _fitting_strategy(settings: FitConfig) -> tf.distribute.Strategy:
 
 def _degrader(settings: FitConfig):
     """What turns stage sr's HR patches into LR ones: a name that the pipeline knows, or a frozen styleVAE."""
-    if settings.stage == "style" or settings.style in ("bicubic", "classical"):
+    if settings.stage == "style" or settings.style in configuration.NO_MODEL:
         return settings.style
     try:
         # In float32, whatever the SR network has, and on the processor, where the batches are made.
         with _precision("float32"), tf.device("CPU:0"):
             model = loading.load(settings.style)
     except UserError as error:
-        raise UserError(f"--style {error}; bicubic and classical need no model") from error
+        raise UserError(f"--style {error}; {', '.join(configuration.NO_MODEL)} need no model") from error
     if not hasattr(model, "degrade") or model.scale != settings.scale:
         kind = f"a styleVAE of scale {model.scale}" if hasattr(model, "degrade") else "an SR network"
         raise UserError(f"--style {settings.style}: {kind}: give a styleVAE of scale {settings.scale}")
@@ -210,6 +210,8 @@ def _read_photos(settings: FitConfig) -> dict[str, PhotoSet]:
         photos = {"hr": PhotoSet([read_photo(path) for path in sample_photos()] * 8 * batch, settings.patch_size)}
     if settings.lr:
         photos["lr"] = PhotoSet.load(settings.lr, lr_size, "fit", 1, "--lr", progress, upsample=True)
+    if settings.everyday:
+        photos["everyday"] = PhotoSet.load(settings.everyday, settings.patch_size, "random", 1, "--everyday", progress)
     return photos
 
 
@@ -232,6 +234,7 @@ def _compiled(settings: FitConfig) -> keras.Model:
         model.build_optimizers()
     else:
         model.compile(main)
+        model.colour_weight = settings.colour_weight
         model.optimizer.build(model.trainable_variables)
     return model
 
@@ -241,9 +244,19 @@ def _batches(settings: FitConfig, photos: dict[str, PhotoSet], degrade, start_st
     if settings.stage == "style":
         synthetic = settings.style_vae.form == "transfer"
         return style_batches(photos["hr"], photos["lr"], settings.hr_size, scale, batch, seed, start_step, synthetic)
-    shares = settings.bicubic_share, settings.classical_share
-    own = (degrade, photos.get("lr"), *shares, settings.sharpen, start_step)
-    return sr_batches(photos["hr"], settings.patch_size, scale, batch, seed, *own)
+    names = ("bicubic_share", "classical_share", "wide_share", "sharpen", "zoom", "everyday_share")
+    return sr_batches(
+        photos["hr"],
+        settings.patch_size,
+        scale,
+        batch,
+        seed,
+        degrade,
+        photos.get("lr"),
+        everyday=photos.get("everyday"),
+        start_step=start_step,
+        **{name: getattr(settings, name) for name in names},
+    )
 
 
 def _spans(done: int, total: int, steps_per_epoch: int) -> list[tuple[int, int]]:

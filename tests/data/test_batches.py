@@ -57,7 +57,12 @@ def test_style_batches_hold_what_they_promise():
 
 @pytest.mark.parametrize(
     "make",
-    [style, lambda **o: sr(classical_share=0.5, **o), lambda **o: sr(degrade="classical", bicubic_share=0.5, **o)],
+    [
+        style,
+        lambda **o: sr(classical_share=0.5, **o),
+        lambda **o: sr(degrade="classical", bicubic_share=0.5, **o),
+        lambda **o: sr(wide_share=0.3, zoom=2.0, everyday=textured(3, 50), everyday_share=0.5, **o),
+    ],
 )
 def test_batches_depend_on_seed_and_step_alone(make):
     whole = arrays(make(), 6)
@@ -122,12 +127,21 @@ def test_sr_batches_have_static_shapes_and_match():
     np.testing.assert_allclose(lr, bicubic(hr, 4), atol=1e-6)
 
 
+def striped(hr, styles, seed):
+    """A degradation that nothing else is taken for."""
+    return tf.tile(tf.constant([[[[0.0]], [[1.0]]]]) * tf.ones((4, 1, 1, 3)), [1, 4, 8, 1])
+
+
+def is_striped(lr):
+    return np.abs(np.diff(lr, axis=1)).mean((1, 2, 3)) > 0.8
+
+
 def test_a_function_degrades_with_styles_and_a_seed_of_each_step():
     def degrade(hr, styles, seed):
         assert styles.shape == (4, 8, 8, 3)
-        return tf.ones((4, 8, 8, 3)) * tf.random.stateless_uniform((), seed)
+        return striped(hr, styles, seed) * tf.random.stateless_uniform((), seed)
 
-    seeds = [lr[0, 0, 0, 0] for lr, _ in arrays(sr(degrade=degrade), 5)]
+    seeds = [lr.std() for lr, _ in arrays(sr(degrade=degrade), 5)]
     assert len(set(seeds)) == 5
 
 
@@ -140,25 +154,66 @@ def test_a_function_without_styles_gets_none():
 
 
 def test_bicubic_share_is_the_share_of_samples():
-    white = lambda hr, styles, seed: tf.ones((4, 8, 8, 3))  # noqa: E731
     for share, low, high in ((0.0, 0, 0), (0.3, 0.15, 0.45), (1.0, 1, 1)):
-        batches = arrays(sr(degrade=white, bicubic_share=share), 25)
-        clean = np.concatenate([(lr < 1).any((1, 2, 3)) for lr, _ in batches])
+        batches = arrays(sr(degrade=striped, bicubic_share=share), 25)
+        clean = np.concatenate([~is_striped(lr) for lr, _ in batches])
         assert low <= clean.mean() <= high
 
 
-def test_classical_share_is_a_share_of_its_own():
-    white = lambda hr, styles, seed: tf.ones((4, 8, 8, 3))  # noqa: E731
-    batches = arrays(sr(degrade=white, bicubic_share=0.3, classical_share=0.5), 50)
-    hand_made = arrays(sr(degrade="classical"), 50)
-    kinds = np.array(
-        [
-            (np.abs(lr - bicubic(hr, 4)).max((1, 2, 3)) < 1e-6, (lr == made).all((1, 2, 3)), (lr == 1).all((1, 2, 3)))
-            for (lr, hr), (made, _) in zip(batches, hand_made)
-        ]
+def kinds(batches, **made):
+    """What became of each sample: an array of booleans, [batch, sample] for each of `made`, bicubic and striped."""
+    rows = []
+    for step, (lr, hr) in enumerate(batches):
+        same = [(lr == batch[step][0]).all((1, 2, 3)) for batch in made.values()]
+        rows.append([*same, np.abs(lr - bicubic(hr, 4)).max((1, 2, 3)) < 1e-6, is_striped(lr)])
+    return np.moveaxis(np.array(rows), 1, 0)
+
+
+def test_the_hand_made_kinds_have_shares_of_their_own():
+    shares = {"bicubic_share": 0.3, "classical_share": 0.3, "wide_share": 0.2}
+    made = {kind: arrays(sr(degrade=kind), 50) for kind in ("classical", "wide")}
+    classical_, wide_, clean, learnt = kinds(arrays(sr(degrade=striped, **shares), 50), **made)
+    # Half of the wide ones are classical ones.
+    assert (classical_ | wide_ | clean | learnt).all()
+    np.testing.assert_allclose(
+        [(classical_ & ~wide_).mean() + 0.1, clean.mean(), learnt.mean()], [0.3, 0.3, 0.2], atol=0.1
     )
-    assert (kinds.sum(1) == 1).all()
-    np.testing.assert_allclose(kinds.mean((0, 2)), [0.3, 0.5, 0.2], atol=0.1)
+
+
+def test_a_function_gets_no_patches_that_it_does_not_know():
+    everyday = PhotoSet([np.tile(np.array([40, 200], np.uint8)[:, None, None], (40, 80, 3))], 32)
+    shares = {"bicubic_share": 0.1, "wide_share": 0.1}
+    for more in ({"zoom": 3.0}, {"everyday": everyday, "everyday_share": 0.5}):
+        learnt = np.concatenate([is_striped(lr) for lr, _ in arrays(sr(degrade=striped, **shares, **more), 50)])
+        assert 0.3 < learnt.mean() < 0.5  # four fifths of the half that are faces at their own size
+    with pytest.raises(ValueError, match="zoom and everyday need"):
+        sr(degrade=striped, zoom=2.0)
+
+
+def test_what_a_function_does_to_colours_is_taken_back():
+    reddish = lambda hr, styles, seed: tf.minimum(bicubic(hr, 4) * 0.5 + [0.3, 0.0, 0.1], 1.0)  # noqa: E731
+    for lr, hr in arrays(sr(degrade=reddish), 3):
+        np.testing.assert_allclose(lr.mean((1, 2)), bicubic(hr, 4).numpy().mean((1, 2)), atol=1e-3)
+        assert lr.std() < 0.6 * bicubic(hr, 4).numpy().std()
+
+
+def test_zoom_enlarges_half_of_the_patches():
+    ramp = np.broadcast_to(np.arange(250, dtype=np.uint8)[None, :, None], (60, 250, 3))
+    batches = arrays(sr_batches(PhotoSet([ramp], 32), 32, 4, 8, 0, zoom=4.0), 25)
+    slopes = np.concatenate([np.abs(255 * (hr[:, 8, 24, 0] - hr[:, 8, 8, 0])) / 16 for _, hr in batches])
+    own = slopes > 0.95
+    assert 0.35 < own.mean() < 0.65
+    assert slopes[~own].min() > 0.2 and slopes[~own].min() < 0.4 and slopes.max() < 1.1
+
+
+def test_everyday_photos_are_a_share_at_sizes_of_their_own():
+    ramp = np.broadcast_to(np.arange(250, dtype=np.uint8)[None, :, None], (90, 250, 3))
+    data = sr_batches(plain([7]), 32, 4, 8, 0, everyday=PhotoSet([ramp], 32), everyday_share=0.25)
+    patches = np.concatenate([hr for _, hr in arrays(data, 40)])
+    everyday = patches.std((1, 2, 3)) > 0.001
+    assert 0.18 < everyday.mean() < 0.32
+    slopes = 255 * np.abs(patches[everyday][:, 8, 24, 0] - patches[everyday][:, 8, 8, 0]) / 16
+    assert slopes.min() < 0.9 and slopes.max() > 1.7 and slopes.max() < 2.5  # zoomed by 1.3 down to 0.45
 
 
 @pytest.mark.parametrize("degrade", ["bicubic", "classical", noisy_styles])

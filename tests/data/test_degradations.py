@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ssrvae_tf.data import bicubic, classical
+from ssrvae_tf.data import bicubic, classical, recoloured, wide
 from ssrvae_tf.data.degradations import _blur, _jpeg, unsharp_mask
 
 
@@ -154,3 +154,31 @@ def test_classical_spans_the_sharpness_of_real_faces():
     made = [contrast(degrade(read(path, 128) / np.float32(255), kind, 0)) for kind, path in enumerate(faces)]
     bands = [np.percentile(values, [5, 25, 50, 75, 95]) for values in (real, made)]
     np.testing.assert_allclose(bands[1], bands[0], atol=0.15)
+
+
+def test_wide_is_classical_half_the_time_and_reaches_further():
+    image = a_photo(128, 128)
+    kinds = range(80)
+    made = [wide(image, 4, (kind, 1), (kind, 2)).numpy() for kind in kinds]
+    same = [np.array_equal(lr, classical(image, 4, (kind, 1), (kind, 2))) for kind, lr in zip(kinds, made)]
+    assert 0.35 < np.mean(same) < 0.65
+    own = [sharpness(lr) for lr, classical_ in zip(made, same) if not classical_]
+    reference = sharpness(bicubic(image, 4))
+    assert min(own) < reference - 0.7 and max(own) > reference + 0.02  # blurred, and noisy or aliased
+    for lr in made:
+        assert lr.shape == (32, 32, 3) and 0 <= lr.min() and lr.max() <= 1 and np.isfinite(lr).all()
+
+
+def test_wide_gives_a_batch_one_kind():
+    batch = np.stack([a_photo(128, 128)] * 2)
+    for kind in range(20):
+        one, other = wide(batch, 4, (kind, 1), (kind, 2)).numpy()
+        assert abs(sharpness(one) - sharpness(other)) < 0.1
+
+
+def test_recoloured_takes_the_mean_and_nothing_else():
+    rng = np.random.default_rng(0)
+    lr, like = rng.uniform(0.3, 0.7, (2, 2, 8, 8, 3))
+    result = recoloured(tf.constant(lr), tf.constant(like)).numpy()
+    np.testing.assert_allclose(result.mean((1, 2)), like.mean((1, 2)), atol=1e-9)
+    np.testing.assert_allclose(result - result.mean((1, 2), keepdims=True), lr - lr.mean((1, 2), keepdims=True))
