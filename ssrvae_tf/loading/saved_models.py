@@ -23,7 +23,9 @@ _RESTORER = {"RestoreV2"}
 _SAVER = {"SaveV2", "MergeV2Checkpoints", "ShardedFilename", *_RESTORER}
 
 
-def check_saved_model(folder: str | os.PathLike) -> None:
+def check_saved_model(
+    folder: str | os.PathLike, instead: str = "take a model that python -m ssrvae_tf.export wrote"
+) -> None:
     """Refuse a SavedModel whose graph reaches outside: Python, files, other machines; also operators unknown here.
 
     Saving and restoring of variables is let through where only the saver can call it: neither a signature, nor what
@@ -32,6 +34,7 @@ def check_saved_model(folder: str | os.PathLike) -> None:
 
     Args:
         folder: that holds saved_model.pb.
+        instead: what its user is told to do.
 
     Raises:
         UserError: if it does, or cannot be read.
@@ -46,10 +49,7 @@ def check_saved_model(folder: str | os.PathLike) -> None:
     found = sorted(set().union(*map(_reaching_out, saved.meta_graphs)))
     if found:
         names = ", ".join(found)
-        raise UserError(
-            f"{folder}: its graph can reach files, programs or machines by {names}: not loaded; take a model that "
-            "python -m ssrvae_tf.export wrote"
-        )
+        raise UserError(f"{folder}: its graph can reach files, programs or machines by {names}: not loaded; {instead}")
 
 
 def _reaching_out(meta_graph) -> set[str]:

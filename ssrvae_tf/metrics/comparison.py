@@ -21,7 +21,8 @@ _PLAIN = "plain bicubic"  # not "bicubic": a run may be called so
 
 
 def compare_pairs(model, photos: list, degrade: Degrade, name: str = "model", how: str = "degraded") -> Report:
-    """PSNR and SSIM of super-resolved degraded photos, mean over the photos.
+    """PSNR and SSIM of super-resolved degraded photos, and how far red, green and blue shift from the true ones, in
+    gray levels of 255: means over the photos.
 
     Args:
         photos: uint8 (H, W, 3), sides multiples of model.scale.
@@ -33,12 +34,14 @@ def compare_pairs(model, photos: list, degrade: Degrade, name: str = "model", ho
         lr = degrade(batch, start)
         for sr, enlarged, truth in zip(_super_resolve(model, lr), lr, batch / 255.0):
             enlarged = _enlarge(enlarged, model.scale) / 255.0
-            figures[_PLAIN].append((psnr(enlarged, truth), ssim(enlarged, truth)))
-            figures[name].append((psnr(sr, truth), ssim(sr, truth)))
-    rows = {row: dict(zip(("PSNR dB", "SSIM"), map(float, np.mean(each, 0)))) for row, each in figures.items()}
+            for row, image in ((_PLAIN, enlarged), (name, sr)):
+                shift = 255.0 * (image - truth).mean((0, 1))
+                figures[row].append((psnr(image, truth), ssim(image, truth), *shift))
+    columns = ("PSNR dB", "SSIM", "red shift", "green shift", "blue shift")
+    rows = {row: dict(zip(columns, map(float, np.mean(each, 0)))) for row, each in figures.items()}
     for column in ("PSNR dB", "SSIM"):
         rows[name][f"{column} gain"] = rows[name][column] - rows[_PLAIN][column]
-    digits = {"PSNR dB": 2, "PSNR dB gain": 2, "SSIM": 4, "SSIM gain": 4}
+    digits = {"PSNR dB": 2, "PSNR dB gain": 2, "SSIM": 4, "SSIM gain": 4, **dict.fromkeys(columns[2:], 2)}
     return Report(f"{len(photos)} HR photos, x{model.scale}, {how}", digits, rows)
 
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.loading.saved_models import check_saved_model
 
 
 class Features:
@@ -31,7 +32,8 @@ class Features:
         frechet_name, kernel_name: what distances on these activations are called.
 
     Raises:
-        UserError: if `path` holds no such model, or the published one cannot be fetched.
+        UserError: if `path` holds no such model, or one whose graph reaches files or programs, or the published one
+            cannot be fetched.
 
     Example:
         features = Features("models/inception")
@@ -128,6 +130,7 @@ def _quiet():
 def _local_model(path: Path):
     if not (path / "saved_model.pb").is_file():
         raise UserError(f"--features {path}: no SavedModel there, a folder with saved_model.pb is wanted")
+    check_saved_model(path, "export the network again, with nothing but its numbers, for --features")
     model = tf.saved_model.load(str(path))
     signature = model.signatures.get("serving_default")
     takes = sorted(signature.structured_input_signature[1]) if signature else []

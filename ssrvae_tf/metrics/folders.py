@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def evaluate(
     features: str | Path | None = None,
     limit: int | None = None,
     crop: int | None = None,
+    framing: str = "fit",
     seed: int = 0,
     name: str = "model",
 ) -> Report:
@@ -41,9 +43,11 @@ def evaluate(
         style: folder of real small photos that a StyleVAE takes its styles from; None: it draws them itself.
         features: SavedModel for the distances; None: the published Inception.
         limit: at most so many photos of each folder, drawn by `seed`.
-        crop: side of the centre of each HR photo that is used, cut to a multiple of the scale. Real small photos and
+        crop: side of the square that is used of each HR photo, cut to a multiple of the scale. Real small photos and
             styles are resized to crop / scale. None: whole HR photos for pairs; else the HR size that the StyleVAE
             was trained on, or 128.
+        framing: how that square is made. "fit": the photo is shrunk until its shorter side is `crop`, as a training
+            with `crop: fit` does, so that a large face stays whole. "centre": at full size, as with `crop: random`.
         seed: of the drawing of photos, styles and degradations.
         name: of the model, in the table.
 
@@ -66,7 +70,11 @@ def evaluate(
     measure = Features(features) if by_distance else None  # before the photos, so that it fails early
 
     draw = {"limit": limit, "seed": seed, "minimum": 2 if by_distance else 1}
-    hr_photos = read_hr(hr, side if crop or by_distance else None, model.scale, **draw)
+    square = side if crop or by_distance else None
+    hr_photos = read_hr(hr, square, model.scale, framing=framing, **draw)
+    framed = (
+        {"fit": f", shrunk to {square}", "centre": f", centres of {square} at full size"}[framing] if square else ""
+    )
     styles = read_small(style, side // model.scale, "--style", **draw) if style is not None else None
     if is_style_vae(model):
         lr_photos = read_small(lr, side // model.scale, "--lr", **draw)
@@ -78,8 +86,9 @@ def evaluate(
         how = degrade if isinstance(degrade, str) else f"{degrade.name}, {'given' if styles else 'its own'} styles"
         degrade = degradation(degrade, model.scale, styles, seed)
         report = compare_pairs(model, hr_photos, degrade, name, f"degraded by {how}")
+    report.title += framed
     report.settings = {"model": name, "hr": hr, "lr": lr, "style": style, "features": features}
-    report.settings.update(crop=crop, limit=limit, seed=seed)
+    report.settings.update(crop=crop, framing=framing, limit=limit, seed=seed)
     return report
 
 
@@ -87,31 +96,66 @@ def is_style_vae(model) -> bool:
     return hasattr(model, "degrade")
 
 
-def read_hr(folder, crop: int | None, scale: int, limit: int | None = None, seed: int = 0, minimum: int = 1) -> list:
-    """Centres of sharp photos, uint8: crop x crop, or whole, cut to multiples of `scale`. Smaller ones are skipped."""
+def read_hr(
+    folder,
+    crop: int | None,
+    scale: int,
+    limit: int | None = None,
+    seed: int = 0,
+    minimum: int = 1,
+    framing: str = "fit",
+) -> list:
+    """Sharp photos, uint8: crop x crop, or whole, cut to multiples of `scale`. Smaller ones are skipped.
+
+    Args:
+        framing: see `evaluate`.
+    """
     least = crop or -(-_SMALLEST // scale) * scale
 
-    def centre(photo):
+    def prepare(photo):
         if min(photo.shape[:2]) < least:
             raise UserError(f"{photo.shape[1]}x{photo.shape[0]}, must be at least {least} pixels on each side")
+        if crop and framing == "fit":
+            return _fitted(photo, crop)
         sides = [crop or side // scale * scale for side in photo.shape[:2]]
         top, left = ((whole - side) // 2 for whole, side in zip(photo.shape, sides))
         return photo[top : top + sides[0], left : left + sides[1]]
 
-    return _read(folder, "--hr", centre, limit, seed, minimum)
+    return _read(folder, "--hr", prepare, limit, seed, minimum)
+
+
+def read_whole(folder, side: int, scale: int, limit: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
+    """Whole sharp photos by their names, uint8, shrunk until no side is above `side`, cut to multiples of `scale`."""
+    names = []
+
+    def shrink(photo):
+        image = Image.fromarray(photo)
+        image.thumbnail((side, side), Image.LANCZOS)
+        height, width = (length // scale * scale for length in (image.height, image.width))
+        if min(height, width) < _SMALLEST:
+            raise UserError(f"{image.width}x{image.height}, must be at least {_SMALLEST} pixels on each side")
+        return np.asarray(image)[:height, :width]
+
+    photos = _read(folder, "--hr", shrink, limit, seed, 1, names)
+    return dict(zip(names, photos))
 
 
 def read_small(folder, size: int, what: str, limit: int | None = None, seed: int = 0, minimum: int = 1) -> list:
     """Real small photos, uint8 size x size: the centre square, resized (bicubic)."""
 
-    def fit(photo):
-        return np.asarray(ImageOps.fit(Image.fromarray(photo), (size, size), Image.BICUBIC))
-
-    return _read(folder, what, fit, limit, seed, minimum)
+    return _read(folder, what, lambda photo: _fitted(photo, size), limit, seed, minimum)
 
 
-def _read(folder, what, prepare, limit, seed, minimum):
-    """At most `limit` usable photos in an order drawn by `seed`; what cannot be used is named on stderr."""
+def _fitted(photo: np.ndarray, side: int) -> np.ndarray:
+    """The centre square of the whole photo, resized (bicubic) to `side`."""
+    return np.asarray(ImageOps.fit(Image.fromarray(photo), (side, side), Image.BICUBIC))
+
+
+def _read(folder, what, prepare, limit, seed, minimum, names=None):
+    """At most `limit` usable photos in an order drawn by `seed`; what cannot be used is named on stderr.
+
+    `names`, if a list, gets their paths within the folder.
+    """
     paths = find_photos(folder, what)
     wanted = min(limit or len(paths), len(paths))
     photos, skipped = [], []
@@ -122,6 +166,8 @@ def _read(folder, what, prepare, limit, seed, minimum):
             path = paths[number]
             try:
                 photos.append(prepare(read_photo(path)))
+                if names is not None:
+                    names.append(os.path.relpath(path, folder))
                 bar.update()
             except UserError as error:
                 reason = str(error)

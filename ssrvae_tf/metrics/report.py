@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_SIGNED = "gain"  # columns whose name ends so show a sign
+_SIGNED = ("gain", "shift")  # columns whose names end so show a sign
 
 
 @dataclass

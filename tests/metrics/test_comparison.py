@@ -155,3 +155,16 @@ def test_results_on_real_photos_are_measured_by_their_distance_to_sharp_ones():
     assert report.rows["oracle"]["FD(colour)"] == pytest.approx(0, abs=1e-6)
     assert report.rows["plain bicubic"]["FD(colour)"] > 1e-3
     assert "10 real LR photos" in report.title and "10 HR photos" in report.title
+
+
+def test_the_shift_of_each_channel_is_measured():
+    truths = [photo // 2 + 60 for photo in photos((64, 64), (48, 72))]
+
+    class Reddish(Oracle):
+        def predict(self, batch, verbose="auto"):
+            return super().predict(batch) + np.array([2.0, 0.0, -1.0]) / 255.0
+
+    rows = compare_pairs(Reddish(truths), truths, degradation("bicubic", 4)).rows
+    shifts = [rows["model"][f"{colour} shift"] for colour in ("red", "green", "blue")]
+    np.testing.assert_allclose(shifts, [2, 0, -1], atol=0.01)
+    assert abs(rows["plain bicubic"]["red shift"]) < 0.2

@@ -131,6 +131,23 @@ def test_a_saved_model_of_another_signature_is_an_error(tmp_path):
         Features(tmp_path / "other")
 
 
+def test_a_saved_model_that_reaches_for_files_is_not_loaded(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(range(30)))
+
+    class Reader(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
+        def features(self, images):
+            numbers = tf.cast(tf.io.decode_raw(tf.io.read_file(str(secret)), tf.uint8), tf.float32)
+            return {"features": tf.reduce_mean(images, (1, 2)) + numbers[:3]}
+
+    module = Reader()
+    tf.saved_model.save(module, str(tmp_path / "reader"), {"serving_default": module.features})
+    with pytest.raises(UserError, match="reader: its graph can reach files.*by ReadFile: not loaded; export") as caught:
+        Features(tmp_path / "reader")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("failure", [urllib.error.URLError("no\nnetwork"), ValueError("broken"), RuntimeError("x")])
 def test_without_a_network_one_line_says_to_give_features(monkeypatch, failure):
     def fail(_):

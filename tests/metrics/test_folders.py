@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssrvae_tf.data import PhotoSet
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.metrics.folders import evaluate, read_hr, read_small
+from ssrvae_tf.metrics.folders import evaluate, read_hr, read_small, read_whole
 
 
 class Model:
@@ -42,11 +43,41 @@ def test_whole_photos_are_cut_to_a_multiple_of_the_scale(photo_folder):
     assert all(side % 8 == 0 and side >= 160 for photo in photos for side in photo.shape[:2])
 
 
-def test_a_crop_is_the_centre(tmp_path):
+def test_a_centre_is_at_full_size(tmp_path):
     photo = np.random.default_rng(0).integers(0, 256, (30, 21, 3), np.uint8)
     Image.fromarray(photo).save(tmp_path / "a.png")
-    (crop,) = read_hr(tmp_path, 16, 4)
+    (crop,) = read_hr(tmp_path, 16, 4, framing="centre")
     np.testing.assert_array_equal(crop, photo[7:23, 2:18])
+
+
+def test_a_large_face_stays_whole_as_in_training(tmp_path):
+    photo = np.zeros((120, 96, 3), np.uint8)
+    photo[12:108] = 200  # the middle of 96 x 96, with an eye in each corner
+    for top, left in ((12, 0), (12, 88), (100, 0), (100, 88)):
+        photo[top : top + 8, left : left + 8] = 50
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    (whole,) = read_hr(tmp_path, 24, 4)
+    assert whole.shape == (24, 24, 3)
+    assert max(int(whole[y, x].max()) for y in (0, 23) for x in (0, 23)) < 90 and whole.min(axis=(0, 1)).max() < 90
+    (centre,) = read_hr(tmp_path, 24, 4, framing="centre")
+    assert centre.min() == 200
+    training = PhotoSet.load(tmp_path, 24, "fit").photo(0)
+    np.testing.assert_allclose(whole, training[3:27], atol=2)
+
+
+@pytest.mark.parametrize(
+    "given, title",
+    [({}, "degraded by bicubic"), ({"crop": 64}, "shrunk to 64"), ({"crop": 64, "framing": "centre"}, "at full size")],
+)
+def test_the_title_says_how_photos_were_framed(photo_folder, given, title):
+    assert evaluate(Model(), photo_folder, limit=1, **given).title.endswith(title)
+
+
+def test_whole_photos_are_shrunk_to_a_longest_side_and_keep_their_names(photo_folder):
+    photos = read_whole(photo_folder, 100, 8)
+    assert len(photos) == 12 and "more/10.png" in photos
+    assert {max(photo.shape) for photo in photos.values()} == {96}
+    assert all(side % 8 == 0 for photo in photos.values() for side in photo.shape[:2])
 
 
 def test_small_photos_become_squares_of_one_size(small_folder):
