@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import difflib
 import functools
-import re
 import sys
 from pathlib import Path
-from typing import Callable, List, Literal, Optional, get_args, get_origin, get_type_hints
+from typing import Callable, List, Literal, Optional
 
 import yaml
 
+from ssrvae_tf import command_line
 from ssrvae_tf.errors import UserError
 
 # What may change when a run goes on: how long it lasts, not what it is.
@@ -193,7 +191,7 @@ class FitConfig:
     def _check(self, name: str, good: Callable, wanted: str) -> None:
         value = functools.reduce(getattr, name.split("."), self)
         if value is not None and not good(value):
-            raise UserError(f"{_flag(name)} {value}: it must be {wanted}")
+            raise UserError(f"{command_line.flag(name)} {value}: it must be {wanted}")
 
 
 _NESTED = {"style_vae": StyleVAESettings, "style_vae.weights": LossWeights, "sr_network": SRNetworkSettings}
@@ -205,23 +203,18 @@ def parse(arguments: list[str] | None = None) -> FitConfig:
     Raises:
         UserError: for an unknown or ill-typed field, in one line with the nearest valid name.
     """
-    words, files = [], []
-    arguments = iter(sys.argv[1:] if arguments is None else arguments)
-    for word in arguments:
+    words = command_line.checked(sys.argv[1:] if arguments is None else arguments, ["--config", *_names().values()])
+    files, others, words = [], [], iter(words)
+    for word in words:
         option, equals, value = word.partition("=")
         if option == "--config":
-            files.append(value if equals else next(arguments, None))
-        elif option.startswith("--"):
-            option = _flag(option[2:])
-            if option[2:] not in _options() and option != "--help":
-                raise UserError(f"{option}: no such option{_nearest(option[2:], _options())}")
-            words.append(option + equals + value)
+            files.append(value if equals else next(words, None))
         else:
-            words.append(word)
+            others.append(word)
     for file in files:
         _check_names(_yaml(file), f"--config {file}: ")
     # Files first: the command line overrides them wherever they stand.
-    return _typed(lambda parser: parser.parse_args([f"--config={file}" for file in files] + words))
+    return _typed(lambda parser: parser.parse_args([f"--config={file}" for file in files] + others), others)
 
 
 def from_dict(values: dict) -> FitConfig:
@@ -234,14 +227,10 @@ def from_dict(values: dict) -> FitConfig:
     return _typed(lambda parser: parser.parse_object(values))
 
 
-def _typed(read: Callable) -> FitConfig:
+def _typed(read: Callable, words: list[str] = ()) -> FitConfig:
     """What `read` makes of the parser, types checked, as a configuration."""
-    import jsonargparse
-
-    try:
-        values = read(_parser()).as_dict()
-    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(_one_line(str(error))) from error
+    parser, fields = _parser(), command_line.parameters(FitConfig)
+    values = command_line.typed(lambda: read(parser), fields, _names(), words).as_dict()
     values.pop("config")
     values["style_vae"]["weights"] = LossWeights(**values["style_vae"]["weights"])
     for name in ("style_vae", "sr_network"):
@@ -250,55 +239,21 @@ def _typed(read: Callable) -> FitConfig:
 
 
 def _parser():
-    import jsonargparse
-
-    parser = jsonargparse.ArgumentParser(
-        prog="python -m ssrvae_tf.fit",
+    parser = command_line.new_parser(
+        "ssrvae_tf.fit",
+        "Train a stage, or go on with a training that is in --out.",
         usage="%(prog)s --stage style|sr [--config FILE.yaml] [--FIELD VALUE]...",
-        description="Train a stage, or go on with a training that is in --out.",
-        formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=34, width=120),
-        exit_on_error=False,
-        print_config=None,
     )
     parser.add_argument("--config", action="config", metavar="FILE.yaml", help="fields, such as configs/smoke.yaml")
-    for name, (kind, default, text) in _fields(FitConfig).items():
-        shown = "" if default is None else f" [{default}]"
-        shown = (text + shown).replace("%", "%%")
-        parser.add_argument(_flag(name), type=kind, default=default, metavar=_plain(kind)[0], help=shown)
+    for name, field in command_line.parameters(FitConfig).items():
+        more = {"type": field.kind, "default": field.default, "metavar": field.metavar}
+        parser.add_argument(command_line.flag(name), help=field.help, **more)
     return parser
 
 
-def _fields(kind, prefix: str = "") -> dict[str, tuple]:
-    """(type, default, documentation) of each field by its dotted name."""
-    hints, found = get_type_hints(kind), {}
-    texts = dict(re.findall(r"^ +(\w+): (.+)$", kind.__doc__, re.MULTILINE))
-    defaults = kind()
-    for field in dataclasses.fields(kind):
-        name = prefix + field.name
-        if name in _NESTED:
-            found.update(_fields(_NESTED[name], f"{name}."))
-        else:
-            found[name] = hints[field.name], getattr(defaults, field.name), texts[field.name]
-    return found
-
-
-def _plain(kind) -> tuple[str, str]:
-    """A type as it stands in the help and in a message."""
-    inner = [each for each in get_args(kind) if each is not type(None)]
-    if get_origin(kind) is Literal:
-        return "|".join(map(str, inner)), "one of " + ", ".join(map(str, inner))
-    if get_origin(kind) is list:
-        return "[N,N,...]", "a list such as [1,2,1]"
-    named = {int: ("N", "a whole number"), float: ("X", "a number"), str: ("TEXT", "text")}
-    return {bool: ("true|false", "true or false"), **named}[inner[0] if inner else kind]
-
-
-def _options() -> list[str]:
-    return [_flag(name)[2:] for name in _fields(FitConfig)]
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def _names() -> dict[str, str]:
+    """The option of each field."""
+    return {name: command_line.flag(name) for name in command_line.parameters(FitConfig)}
 
 
 def _yaml(path: str | None) -> dict:
@@ -322,24 +277,9 @@ def _check_names(values, source: str, prefix: str = "") -> None:
     known = [field.name for field in dataclasses.fields(kind)]
     for name, value in values.items():
         if name not in known:
-            raise UserError(f"{source}{prefix}{name}: no such field{_nearest(str(name), known)}")
+            raise UserError(f"{source}{prefix}{name}: no such field{command_line.nearest(str(name), known)}")
         if prefix + name in _NESTED:
             _check_names(value, source, f"{prefix}{name}.")
-
-
-def _nearest(given: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(given, names, 1, 0.5)
-    return f": did you mean {close[0]}?" if close else f": there are {', '.join(names)}"
-
-
-def _one_line(text: str) -> str:
-    text = " ".join(text.split())
-    key = re.search(r'Parser key "([^"]+)"', text)
-    fields = _fields(FitConfig)
-    if not key or key[1] not in fields:
-        return text
-    came = re.findall(r"Got value: (.*)$", text)
-    return f"{_flag(key[1])}{' ' + came[0] if came else ''}: it must be {_plain(fields[key[1]][0])[1]}"
 
 
 def flat(values: dict, prefix: str = "") -> dict:
