@@ -14,6 +14,8 @@ from PIL import Image
 
 from ssrvae_tf.photos.samples import sample_photos
 
+# Skips that nothing which can be installed would end.
+_UNAVOIDABLE = ("SSRVAE_DATA",)
 # What a user's jobs keep must neither help nor harm the tests.
 _CACHE = tempfile.TemporaryDirectory()
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
@@ -33,3 +35,31 @@ def photo_folder(tmp_path_factory):
         name = f"{index:02}.{'png' if index % 3 else 'jpg'}"
         crop.save((folder / "more" if index >= 10 else folder) / name)
     return folder
+
+
+def _skipped(config) -> list[str]:
+    """The reasons of all tests that were skipped; nothing in the processes that run them for another one."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reports = reporter.stats.get("skipped", []) if reporter else []
+    return [report.longrepr[2].replace("Skipped: ", "") for report in reports]
+
+
+def _avoidable(reasons: list[str]) -> list[str]:
+    """Those that are failures in continuous integration: what is missing could be installed."""
+    in_ci = os.environ.get("CI") == "true"
+    return sorted({reason for reason in reasons if in_ci and not reason.startswith(_UNAVOIDABLE)})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    if _avoidable(_skipped(session.config)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    reasons = _skipped(config)
+    terminalreporter.write_line(f"{len(reasons)} tests were skipped")
+    for reason in sorted(set(reasons)):
+        terminalreporter.write_line(f"  {reasons.count(reason)}: {reason}")
+    if _avoidable(reasons):
+        terminalreporter.write_line(f"in CI these may not be: {'; '.join(_avoidable(reasons))}", red=True)

@@ -99,12 +99,14 @@ def run_module(name: str, arguments: list[str]) -> None:
         assert not end.code, f"{name} {' '.join(arguments)} ended with {end.code}"
 
 
+def of_the_package(name: str) -> list:
+    return [match for match in map(IN_PACKAGE.fullmatch, commands(ROOT / name)) if match]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TYPED_HERE)
+@pytest.mark.parametrize("name", filter(of_the_package, TYPED_HERE))
 def test_commands_of_the_package_run_and_leave_what_they_name(name, folder):
-    ran = [match for match in map(IN_PACKAGE.fullmatch, commands(ROOT / name)) if match]
-    if not ran:
-        pytest.skip(f"{name} names no command of the package")
+    ran = of_the_package(name)
     make_feature_model("models/inception")
     for module, rest in (match.groups() for match in ran):
         if module.endswith("_beam"):
@@ -121,12 +123,9 @@ def test_commands_of_the_package_run_and_leave_what_they_name(name, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TYPED_HERE)
+@pytest.mark.parametrize("name", [name for name in TYPED_HERE if blocks(ROOT / name, "python")])
 def test_python_blocks_run_each_on_its_own(name, folder):
-    sources = blocks(ROOT / name, "python")
-    if not sources:
-        pytest.skip(f"{name} holds no Python")
-    for source in sources:
+    for source in blocks(ROOT / name, "python"):
         if 'Interpreter("faces.tflite"' in source:
             export_tflite(EDSR(4, 8, 1), "faces.tflite")
         exec(compile(source, name, "exec"), {"__name__": "block"})
