@@ -78,6 +78,7 @@ class SRNetworkSettings:
         kernel_size: window of local relation, in pixels.
         share: channels that share one weight map.
         geometry: LR-Net's geometry prior.
+        keep_colours: hold the colours of even areas to those of the small photo; the paper does not.
     """
 
     filters: int = 64
@@ -89,6 +90,7 @@ class SRNetworkSettings:
     kernel_size: int = 7
     share: int = 8
     geometry: bool = False
+    keep_colours: bool = False
 
 
 @dataclasses.dataclass

@@ -3,6 +3,7 @@
 from ssrvae_tf.layers.adain import AdaIN
 from ssrvae_tf.layers.attention import GlobalAttention, LocalAttention
 from ssrvae_tf.layers.blocks import GARB, ICNR, LARB, ResidualBlock, SubPixelUpsampling
+from ssrvae_tf.layers.colour import KeepColours
 from ssrvae_tf.layers.images import bicubic_shrink, high_pass, local_mean
 from ssrvae_tf.layers.local_relation import local_relation
 from ssrvae_tf.layers.mine import StatisticsNetwork, mean_and_deviation, mutual_information_bound
@@ -13,6 +14,7 @@ __all__ = [
     "LARB",
     "AdaIN",
     "GlobalAttention",
+    "KeepColours",
     "LocalAttention",
     "ResidualBlock",
     "StatisticsNetwork",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow import keras
 
-from ssrvae_tf.layers import GARB, LARB, ResidualBlock, SubPixelUpsampling
+from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUpsampling
 from ssrvae_tf.models.steps import minimise, reported, scaled
 
 
@@ -29,12 +29,14 @@ class _SuperResolver(keras.Model):
 
     colour_weight = 0.0
 
-    def __init__(self, scale: int, filters: int, body, **kwargs):
+    def __init__(self, scale: int, filters: int, body, keep_colours: bool = False, **kwargs):
         lr = keras.Input((None, None, 3), name="lr")
         x = keras.layers.Conv2D(filters, 3, padding="same", name="head")(lr)
         x = body(x)
         x = SubPixelUpsampling(scale, name="upsampling")(x)
         x = keras.layers.Conv2D(3, 3, padding="same", dtype="float32", name="reconstruction")(x)
+        if keep_colours:
+            x = KeepColours(scale, name="keep_colours")([lr, x])
         super().__init__(lr, ClipAtInference(dtype="float32", name="sr")(x), **kwargs)
         self.scale, self.filters = scale, filters
 
@@ -69,6 +71,7 @@ class SRNetwork(_SuperResolver):
         local_attention: False leaves plain residual blocks in the LARBs' places (table 4).
         chunk: queries of global attention held at once; None: all.
         kernel_size, share, geometry: of local attention.
+        keep_colours: end with `ssrvae_tf.layers.KeepColours`, which the paper does not: even areas stay as they are.
 
     Raises:
         ValueError: if scale is not a power of two or filters not a multiple of 8.
@@ -86,6 +89,7 @@ class SRNetwork(_SuperResolver):
         kernel_size: int = 7,
         share: int = 8,
         geometry: bool = False,
+        keep_colours: bool = False,
         name: str = "sr_network",
         **kwargs,
     ):
@@ -97,7 +101,7 @@ class SRNetwork(_SuperResolver):
                 x = (larb if local_attention else ResidualBlock(name=f"local_{i}"))(x)
             return x
 
-        super().__init__(scale, filters, body, name=name, **kwargs)
+        super().__init__(scale, filters, body, keep_colours, name=name, **kwargs)
         self._config = {
             "scale": scale,
             "filters": filters,
@@ -109,6 +113,7 @@ class SRNetwork(_SuperResolver):
             "kernel_size": kernel_size,
             "share": share,
             "geometry": geometry,
+            "keep_colours": keep_colours,
         }
 
     def get_config(self):

@@ -86,7 +86,22 @@ def test_chunks_change_nothing_but_memory():
     np.testing.assert_allclose(chunked(lr), whole(lr), atol=1e-5)
 
 
-@pytest.mark.parametrize("make", [lambda: SRNetwork(2, geometry=True, chunk=6, **SMALL), lambda: EDSR(2, 8, 2)])
+def test_colours_are_kept_where_that_is_asked_for_whatever_the_weights(tmp_path):
+    drifting, keeping = SRNetwork(**SMALL), SRNetwork(keep_colours=True, **SMALL)
+    drifting.get_layer("reconstruction").bias.assign([0.2, 0.0, -0.1])
+    drifting.save_weights(tmp_path / "drifting.weights.h5")
+    keeping.load_weights(tmp_path / "drifting.weights.h5")  # it has no weights of its own
+    even = np.full((1, 24, 24, 3), 0.5, "float32")
+    middle = np.s_[:, 24:-24, 24:-24]  # zeros beyond the border are no even area
+    shift = [
+        np.abs(np.mean(model(even, training=True)[middle], (0, 1, 2)) - 0.5).max() for model in (drifting, keeping)
+    ]
+    assert shift[0] > 0.05 and shift[1] < 0.01 * shift[0]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: SRNetwork(2, geometry=True, chunk=6, keep_colours=True, **SMALL), lambda: EDSR(2, 8, 2)]
+)
 def test_saves_and_loads(make, tmp_path):
     model, (lr, _) = with_open_gates(make()), batch()
     wanted = model(lr)

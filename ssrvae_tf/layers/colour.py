@@ -1,0 +1,37 @@
+"""What holds the colours of a result to those of the photo that it was made from."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from ssrvae_tf.layers.images import local_mean
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
+class KeepColours(keras.layers.Layer):
+    """Give an enlarged photo the colours of the small one, at sizes at which there is nothing to restore.
+
+    `[lr (B, H, W, C), sr (B, scale H, scale W, C)]` -> sr + E(mean(lr - S(sr))), float32, in sr's shape. S shrinks by
+    averaging, E enlarges bilinearly, and the mean is over a window of `size` x `size` LR pixels. No weights. Networks
+    otherwise shift even areas by a gray level or two, most of all reds, once they have seen degraded colours.
+
+    Args:
+        scale: HR size / LR size.
+        size: of the window, odd. 9: noise of a pixel is down to a ninth, and what edges differ by is nearly gone.
+    """
+
+    def __init__(self, scale: int, size: int = 9, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.scale, self.size = scale, size
+
+    def call(self, inputs):
+        lr, sr = (tf.cast(each, tf.float32) for each in inputs)
+        shift = local_mean(lr - tf.nn.avg_pool2d(sr, self.scale, self.scale, "VALID"), self.size)  # (B, H, W, C)
+        return sr + tf.image.resize(shift, tf.shape(sr)[1:3])  # bilinear
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[1])
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale, "size": self.size}
