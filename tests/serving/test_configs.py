@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
-from stand_in_server import METRICS_URL, StandIn
+from stand_in_server import StandIn
+from stand_in_server.rest import METRICS_URL
 from tensorflow_serving.config import model_server_config_pb2
 
 SERVING = Path(__file__).parents[2] / "serving"

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import requests
 import tensorflow as tf
-from stand_in_server import StandIn, parse_json
-from stand_in_server import Status as ServerStatus
+from stand_in_server import StandIn
+from stand_in_server.json_tensors import parse_json
+from stand_in_server.servables import Status as ServerStatus
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
