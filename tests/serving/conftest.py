@@ -14,6 +14,7 @@ def saved_models(tmp_path_factory):
     tiny_saved_models.save(tiny_saved_models.Bicubic(), folder / "ssrvae" / "1")
     tiny_saved_models.save(tiny_saved_models.HalfPlusTwo(), folder / "half" / "1")
     tiny_saved_models.save(tiny_saved_models.Several(), folder / "several" / "1")
+    tiny_saved_models.save(tiny_saved_models.Slow(), folder / "slow" / "1")
     return folder
 
 

@@ -10,16 +10,26 @@ import re
 
 import numpy as np
 import tensorflow as tf
-from stand_in_server.servables import Status
-from tensorflow.core.framework import types_pb2
+from stand_in_server.servables import Status, type_name
+
+
+class ProcessEnds(Exception):
+    """What the real server does not survive."""
 
 
 def parse_json(body: bytes) -> dict:
-    """As RapidJSON parses it, which takes NaN and Infinity, with its messages."""
+    """As RapidJSON parses it, which takes NaN and Infinity, with its messages.
+
+    Raises:
+        ProcessEnds: where it is nested too deep. The real server's parser, too, calls itself for each level; its stack
+            ends at some 20,000, Python's at some 1,000.
+    """
     if not body:
         raise Status("JSON Parse error: The document is empty")
     try:
         document = json.loads(body.decode("utf-8", "surrogateescape"))
+    except RecursionError:
+        raise ProcessEnds from None
     except json.JSONDecodeError:
         raise Status(f"JSON Parse error: {_rapidjson_error(body)}") from None
     if not isinstance(document, dict):
@@ -65,7 +75,7 @@ def inputs_from_json(document: dict, signature) -> tuple[bool, dict]:
     if "inputs" in document:
         return False, _from_columns(document["inputs"], infos)
     if not isinstance(document["instances"], list):
-        raise Status(f"JSON Value: {shown(document)} Excepting 'instances' to be an list/array")
+        raise Status(f"JSON Value: {shown(document)} Expecting 'instances' to be an list/array")
     if not document["instances"]:
         raise Status(f"JSON Value: {shown(document)} No values in 'instances' array")
     return True, _from_rows(document["instances"], infos)
@@ -173,8 +183,7 @@ def _scalar(value, dtype: int):
         return value
     json_type = "Null" if value is None else str(value) if isinstance(value, bool) else "Number"
     json_type = {str: "String", list: "Array", dict: "Object"}.get(type(value), json_type)
-    type_name = types_pb2.DataType.Name(dtype).removeprefix("DT_").lower()
-    raise Status(f"JSON Value: {shown(value)} Type: {json_type} is not of expected type: {type_name}")
+    raise Status(f"JSON Value: {shown(value)} Type: {json_type} is not of expected type: {type_name(dtype)}")
 
 
 def _is_base64(value) -> bool:

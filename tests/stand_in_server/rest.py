@@ -8,14 +8,15 @@ import socket
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from google.protobuf.json_format import MessageToDict, MessageToJson
-from stand_in_server.json_tensors import inputs_from_json, json_from_outputs, parse_json, shown
+from stand_in_server.json_tensors import ProcessEnds, inputs_from_json, json_from_outputs, parse_json, shown
 from stand_in_server.servables import FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, Models, Status
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-HTTP_CODES = {INVALID_ARGUMENT: 400, NOT_FOUND: 404, 8: 429, FAILED_PRECONDITION: 400, UNIMPLEMENTED: 501, 14: 503}
+HTTP_CODES = {INVALID_ARGUMENT: 400, 4: 504, NOT_FOUND: 404, 8: 429, FAILED_PRECONDITION: 400}
+HTTP_CODES.update({UNIMPLEMENTED: 501, 14: 503})
 PREDICT_URL = re.compile(
     r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:(classify|regress|predict)", re.IGNORECASE
 )
@@ -29,28 +30,30 @@ class _RestHandler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = urlsplit(self.path).path
-        if path == METRICS_URL and self.server.monitoring:
-            return self._send(200, self._metrics(), "text/plain")
-        if not re.fullmatch("/v1/.*", path, re.IGNORECASE):
+        metrics = self.path == METRICS_URL and self.server.monitoring
+        if not metrics and not re.fullmatch("/v1/.*", self.path, re.IGNORECASE):
             page = "<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD><BODY><H1>Not Found</H1></BODY></HTML>"
             return self._send(404, page, "text/html")
-        try:
-            with self.server.turns:
-                text = self._v1(path, body)
-            self._send(200, text)
-        except Status as status:
-            self._send(HTTP_CODES.get(status.code, 500), json.dumps({"error": status.message}, ensure_ascii=False))
+        with self.server.turns:
+            if metrics:
+                return self._send(200, self._metrics(), "text/plain")
+            if self.command == "OPTIONS":
+                return self._send(200 if re.search("https?://", self.headers.get("Origin", "")) else 400, "")
+            try:
+                code, text = 200, self._v1(body)
+            except Status as status:
+                code, text = HTTP_CODES.get(status.code, 500), json.dumps({"error": status.message}, ensure_ascii=False)
+            except ProcessEnds:
+                return self.server.ended.set()
+        self._send(code, text)
 
-    # Preflights are refused like any other method: what the real server says to them is not on the list of facts, and
-    # nothing of this project may need one.
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _answer
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _answer
 
-    def _v1(self, path: str, body: bytes) -> str:
+    def _v1(self, body: bytes) -> str:
         url = {"POST": PREDICT_URL, "GET": MODEL_URL}.get(self.command)
-        match = url and url.fullmatch(path)
+        match = url and url.fullmatch(self.path)  # with what follows a question mark
         if not match:
-            raise Status(f"Malformed request: {self.command} {path}")
+            raise Status(f"Malformed request: {self.command} {self.path}")
         name, version, label, what = match.groups()
         name, label, version = unquote(name or ""), unquote(label or ""), int(version) if version else None
         if self.command == "POST":
@@ -74,15 +77,17 @@ class _RestHandler(BaseHTTPRequestHandler):
         if what != "predict":
             raise Status(f"This is a stand-in for TensorFlow Serving, it lacks :{what}", UNIMPLEMENTED)
         document = parse_json(body)
-        chosen = document.get("signature_name", "serving_default")
+        chosen = document.get("signature_name", "")
         if not isinstance(chosen, str):
             wrong = "not formatted correctly. 'signature_name' key must be a string value."
             raise Status(f"JSON Value: {shown(document)} {wrong}")
+        chosen = chosen or "serving_default"
         _, servable = self.server.models.servable(name, version, label)
         if chosen not in servable.signatures:
             raise Status(f'Serving signature name: "{chosen}" not found in signature def')
         rows, inputs = inputs_from_json(document, servable.signatures[chosen])
-        return json_from_outputs(self.server.models.predict(name, version, chosen, inputs)[1], rows)
+        _, outputs = self.server.models.predict(name, version, chosen, inputs, timeout_ms=self.server.timeout_ms)
+        return json_from_outputs(outputs, rows)
 
     def _metrics(self) -> str:
         lines = ["# TYPE :tensorflow:serving:request_count counter"]
@@ -100,7 +105,8 @@ class _RestHandler(BaseHTTPRequestHandler):
             self.send_header("Access-Control-Allow-Methods", "POST, GET")
             self.send_header("Access-Control-Allow-Headers", "Content-Type")
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
     def log_message(self, *arguments) -> None:
         pass
@@ -110,10 +116,11 @@ class RestServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, port: int, models: Models, cors: bool, monitoring: bool, threads: int):
+    def __init__(self, port: int, models: Models, cors: bool, monitoring: bool, threads: int, timeout_ms: int, ended):
         super().__init__(("127.0.0.1", port), _RestHandler)
-        self.models, self.cors, self.monitoring = models, cors, monitoring
-        self.turns = threading.Semaphore(threads)  # others wait, however long
+        self.models, self.cors, self.monitoring, self.timeout_ms = models, cors, monitoring, timeout_ms
+        self.turns = threading.Semaphore(threads - 1)  # one takes what comes in; others wait, however long
+        self.ended = ended  # an event that ends this process
         self._connections = set()
 
     def process_request(self, request, address):

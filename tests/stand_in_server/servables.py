@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import threading
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, prediction_log_pb2
 
@@ -50,7 +52,8 @@ class Servable:
             raise Status(f'Serving signature key "{name}" not found.', FAILED_PRECONDITION)
         return self.signatures[name]
 
-    def run(self, name: str, inputs: dict, wanted=()) -> dict:
+    def run(self, name: str, inputs: dict, wanted=(), timeout_ms: int = 0) -> dict:
+        """`timeout_ms` of 0 is none."""
         signature = self.signature(name)
         extra, missing = sorted(set(inputs) - set(signature.inputs)), sorted(set(signature.inputs) - set(inputs))
         if extra or missing:
@@ -66,13 +69,19 @@ class Servable:
                     f"output tensor alias not found in signature: {each} "
                     f"Outputs expected to be in the set {{{','.join(sorted(signature.outputs))}}}.",
                 )
+        for index, (each, value) in enumerate(sorted(inputs.items())):  # Python's session would convert it
+            given, takes = type_name(value.dtype), type_name(signature.inputs[each].dtype)
+            if given != takes:
+                raise Status(f"Expects arg[{index}] to be {takes} but {given} is provided")
         try:
             values = self._session.run(
                 [signature.outputs[each].name for each in names],
                 {signature.inputs[each].name: value for each, value in inputs.items()},
+                options=tf.compat.v1.RunOptions(timeout_in_ms=timeout_ms),
             )
         except tf.errors.OpError as error:
-            raise Status(_words_of_the_op(error.message), error.error_code) from error
+            # Its context is what the session said, with the names of functions, before Python edited it.
+            raise Status(error.__context__.message, error.error_code) from error
         return dict(zip(names, values))
 
     def _warm_up(self, path: Path) -> int:
@@ -85,10 +94,9 @@ class Servable:
         return len(records)
 
 
-def _words_of_the_op(message: str) -> str:
-    """Without what Python adds: the first line, then where it happened."""
-    lines = message.replace("Graph execution error:", "", 1).strip().splitlines()
-    return "\n".join([lines[0], *[line for line in lines[1:] if "[[{{node" in line]])
+def type_name(dtype) -> str:
+    """As C++ says it: "float" and "double"."""
+    return types_pb2.DataType.Name(tf.as_dtype(dtype).as_datatype_enum).removeprefix("DT_").lower()
 
 
 class Model:
@@ -97,33 +105,48 @@ class Model:
     def __init__(self, name: str, base_path: Path):
         self.name, self.base_path = name, Path(base_path)
         self.servables, self.states = {}, {}  # by version
-        self.reload()
+        self._given_up = None  # the newest version, where it could not be loaded
 
-    def reload(self) -> None:
+    def reload(self, retries: int, pause) -> None:
+        """Serve the newest version that is there; `pause` waits before each retry, and says whether to give up."""
         folders = [path.parent for path in self.base_path.glob("*/saved_model.pb") if path.parent.name.isdigit()]
         folder = max(folders, key=lambda path: int(path.name), default=None)
-        if folder is None or int(folder.name) in self.states:
+        newest = folder and int(folder.name)
+        if newest is None:
+            return self._serve({})
+        if newest in self.servables or newest == self._given_up:
             return
-        newest = int(folder.name)
+        self._given_up = None
         self.states[newest] = ("LOADING", OK, "")
-        try:
-            servable = Servable(folder)
-        except Exception as error:  # whatever it is, the versions that work go on
-            self.states[newest] = ("END", getattr(error, "code", 13), str(error))
-            return
-        self.servables = {newest: servable}  # only now does the old one go; requests that run on it end on it
-        self.states.update({each: ("END", *state[1:]) for each, state in self.states.items() if each != newest})
-        self.states[newest] = ("AVAILABLE", OK, "")
+        for left in reversed(range(retries + 1)):
+            try:
+                return self._serve({newest: Servable(folder)})
+            except Exception as error:  # whatever it is, the versions that work go on
+                if not left or pause():
+                    self.states[newest] = ("END", getattr(error, "code", 13), str(error))
+                    break
+        self._given_up = newest
+
+    def _serve(self, servables: dict) -> None:
+        self.servables = servables  # only now does the old one go; requests that run on it end on it
+        self.states = {
+            each: ("AVAILABLE" if each in servables else "END", *state[1:]) for each, state in self.states.items()
+        }
 
 
 class Models:
-    def __init__(self, base_paths: dict):
+    """`load_retries`, `retry_seconds`: see `StandIn`; `stopped` ends the retries as well."""
+
+    def __init__(self, base_paths: dict, load_retries: int, retry_seconds: float, stopped: threading.Event):
         self._models = {name: Model(name, path) for name, path in base_paths.items()}
+        self._retries, self._pause = load_retries, lambda: stopped.wait(retry_seconds)
         self.requests = collections.Counter()  # by model, and whether it was answered
+        self.reload()
 
     def reload(self) -> None:
+        """One model after the other: one that cannot be loaded holds up the others while it is tried again."""
         for model in self._models.values():
-            model.reload()
+            model.reload(self._retries, self._pause)
 
     def servable(self, name: str, version: int | None, label: str = "") -> tuple[int, Servable]:
         if label:
@@ -158,10 +181,12 @@ class Models:
         answer.metadata["signature_def"].Pack(signatures)
         return answer
 
-    def predict(self, name: str, version: int | None, signature: str, inputs: dict, wanted=()) -> tuple[int, dict]:
+    def predict(
+        self, name: str, version: int | None, signature: str, inputs: dict, wanted=(), timeout_ms: int = 0
+    ) -> tuple[int, dict]:
         number, servable = self.servable(name, version)
         try:
-            outputs = servable.run(signature, inputs, wanted)
+            outputs = servable.run(signature, inputs, wanted, timeout_ms)
         except Status:
             self.requests[name, "INVALID_ARGUMENT"] += 1
             raise
