@@ -24,7 +24,6 @@ FLAGS = {
     "grpc_max_threads",
     "model_config_file",
     "monitoring_config_file",
-    "rest_api_enable_cors_support",
     "rest_api_num_threads",
     "rest_api_timeout_in_ms",
 }
@@ -110,14 +109,22 @@ def test_the_servers_options_are_known_and_name_what_is_mounted(services):
     assert set(given) == FLAGS
     for name in ("model_config_file", "monitoring_config_file", "batching_parameters_file"):
         assert given[name] in mounts(services["serving"])
-    assert given["rest_api_enable_cors_support"] == "true", "the page could not call it"
 
 
 def test_only_the_needed_ports_are_open_and_to_this_machine_only(services):
     ports = [port for service in services.values() for port in service["ports"]]
     prefix = "${SSRVAE_BIND:-127.0.0.1}:"
-    assert sorted(port.removeprefix(prefix) for port in ports) == ["8080:80", "8500:8500", "8501:8501"]
+    assert sorted(port.removeprefix(prefix) for port in ports) == ["8080:8080", "8500:8500", "8501:8080"]
     assert all(port.startswith(prefix) for port in ports)
+    # REST is reached through nginx only.
+    assert [port for port in services["serving"]["ports"] if not port.endswith(":8500")] == []
+
+
+def test_nginx_finds_what_is_mounted_and_the_server(services):
+    settings = (SERVING / "nginx.conf").read_text()
+    paths = set(re.findall(r"(?:root|from) (/[^;]*)", settings))
+    assert paths | {"/etc/nginx/nginx.conf"} == set(mounts(services["web"]))
+    assert re.findall(r"set \$serving (\w+):(\d+);", settings) == [("serving", "8501")]
 
 
 def test_every_service_is_limited_and_watched(services):
