@@ -57,6 +57,14 @@ class HalfPlusTwo(tf.Module):
         return {"y": x / 2.0 + 2.0}
 
 
+class Slow(tf.Module):
+    """Counts to x, which takes some seconds for each 100,000."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="x")])
+    def serving_default(self, x):
+        return {"y": tf.while_loop(lambda y: tf.reduce_any(y < x), lambda y: (y + 1,), (tf.zeros_like(x),))[0]}
+
+
 class Several(tf.Module):
     """Two inputs, several outputs, among them plain strings, bytes and one without rows."""
 

@@ -3,11 +3,11 @@
 const MODEL = "ssrvae";
 const MOST_PIXELS = 256 * 256; // the server's signature refuses more
 const TIMEOUT = 120000; // milliseconds, as the server's own
+const SLOW = `The server gave no answer within ${TIMEOUT / 1000} s. Try a smaller photo.`;
 
 const element = (id) => document.getElementById(id);
 const drop = element("drop");
 const slider = element("slider");
-const server = element("server");
 let waiting = null; // what cancels the photo under way, once another is chosen
 let shown = []; // addresses of the pictures on the page
 
@@ -16,27 +16,24 @@ class Told extends Error {}
 
 /* ------------------------------------------------------------------------------------------------------- the server */
 
-function address() {
-  return server.value.trim().replace(/\/+$/, "");
-}
-
-/** Ask the server, and give the list that its JSON holds under `name`. */
+/**
+ * Ask the server, and give the list that its JSON holds under `name`.
+ *
+ * It lies under the page's own address, whatever a link to the page says: photos go nowhere else.
+ */
 async function ask(path, name, options = {}) {
   let response, text;
   try {
-    response = await fetch(`${address()}/v1/models/${MODEL}${path}`, options);
+    response = await fetch(`v1/models/${MODEL}${path}`, options);
     text = await response.text();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    if (error.name === "TimeoutError") {
-      throw new Told(`${address()} gave no answer within ${TIMEOUT / 1000} s. Try a smaller photo.`);
-    }
-    // A browser does not tell a page which of the two it was.
-    throw new Told(
-      `No server answers at ${address()}. Is it running, and was it started with --rest_api_enable_cors_support?`
-    );
+    if (error.name === "TimeoutError") throw new Told(SLOW);
+    throw new Told("Where this page came from, nothing answers any more. Is it running?");
   }
-  const other = new Told(`What answers at ${address()} is not TensorFlow Serving. Check the address and its port.`);
+  if (response.status === 502) throw new Told("TensorFlow Serving does not answer. Is it running? It may be starting.");
+  if (response.status === 504) throw new Told(SLOW);
+  const other = new Told("What answers under v1/ is not TensorFlow Serving. Check what is behind this page.");
   let answer;
   try {
     answer = JSON.parse(text);
@@ -53,13 +50,12 @@ async function enlarge(png, signal) {
     signature_name: "upscale_bytes",
     instances: [{ image_bytes: { b64: await toBase64(png) } }],
   });
-  // Without a Content-Type of JSON the browser asks nothing beforehand (no preflight).
   const [prediction] = await ask(":predict", "predictions", { method: "POST", body, signal });
   let characters;
   try {
     characters = atob(prediction.b64);
   } catch {
-    throw new Told(`The answer of ${address()} holds no image. Is its model ${MODEL} one of this project?`);
+    throw new Told(`The server's answer holds no image. Is its model ${MODEL} one of this project?`);
   }
   return new Blob([Uint8Array.from(characters, (each) => each.charCodeAt(0))], { type: "image/png" });
 }
@@ -169,26 +165,6 @@ function tell(text, kind = "") {
   element("message").className = `message ${kind}`;
 }
 
-/* ------------------------------------------------------------------------------------------------- what is remembered */
-
-// A browser that is told to keep nothing throws at the mere word localStorage.
-
-function remember(server) {
-  try {
-    localStorage.setItem("server", server);
-  } catch {
-    // then it is typed again
-  }
-}
-
-function remembered() {
-  try {
-    return localStorage.getItem("server");
-  } catch {
-    return null;
-  }
-}
-
 /* --------------------------------------------------------------------------------------------------- what a person does */
 
 element("file").addEventListener("change", (event) => {
@@ -216,14 +192,8 @@ addEventListener("paste", (event) => {
 
 slider.addEventListener("input", split);
 
-element("server-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  remember(address());
-  check();
-});
+element("check").addEventListener("click", check);
 
 element("most").textContent = MOST_PIXELS.toLocaleString("en");
 element("most-sides").textContent = `${Math.sqrt(MOST_PIXELS)}×${Math.sqrt(MOST_PIXELS)}`;
-const sameHost = `${location.protocol === "https:" ? "https:" : "http:"}//${location.hostname || "localhost"}:8501`;
-server.value = new URLSearchParams(location.search).get("server") || remembered() || sameHost;
 check();

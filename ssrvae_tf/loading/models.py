@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -14,6 +16,7 @@ from tensorflow import keras
 from ssrvae_tf import config as configuration
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.loading import keras_files
+from ssrvae_tf.loading.weight_files import check_weights
 from ssrvae_tf.models import SRNetwork, StyleVAE
 from ssrvae_tf.versions import looking_for, newest
 
@@ -108,6 +111,8 @@ def load(name_or_run: str | os.PathLike) -> keras.Model:
 def _from_keras(path: Path) -> keras.Model:
     keras_files.check_keras_file(path)
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_weights(io.BytesIO(archive.read(WEIGHTS)), path)
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except _DAMAGE as error:
         text = f"{path}: it is damaged, or of another version ({one_line(error)})"
@@ -118,11 +123,12 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
     """Give a model the weights of a file, float32 or float16.
 
     Raises:
-        UserError: if the file is damaged or belongs to a model of another shape.
+        UserError: if the file is damaged, belongs to a model of another shape, or leads to other files.
     """
     if isinstance(model, StyleVAE):
         model.build_networks()
     try:
+        check_weights(path)
         model.load_weights(os.fspath(path))
     except _DAMAGE as error:
         fit = f"{path}: its weights do not fit this model ({one_line(error)})"

@@ -23,7 +23,8 @@ class Client(abc.ABC):
         version: None for the newest.
         timeout: seconds that one try may take; as long as the compose file lets the server take for the largest photos.
         retries: how often a request is repeated, each time after a longer pause, where the server is not there, or
-            says that it is busy. Never after a timeout, which would double the load, and never where it refused.
+            says that it is busy or ran out of time. Never after `timeout`, which would double the load, for the server
+            is still at work then, and never where it refused.
         signature: the one that takes and gives encoded images.
 
     Raises:

@@ -20,6 +20,7 @@ from ssrvae_tf.serving.errors import RequestRefused, ServerAway, ServingError, i
 
 _CONNECTIONS = 32  # kept open for further requests; more threads than that open theirs anew
 _BUSY = (429, 503)
+_AWAY = (502, 504)  # a proxy found no server behind it; either one's time for an answer was over
 _TO_CONNECT = 10.0  # seconds: a server that is there answers at once, however long its work takes
 
 
@@ -111,7 +112,13 @@ class RestClient(Client):
             document = None
         if answer.status_code != 200:
             reason = document.get("error") if isinstance(document, dict) else None
-            raise RequestRefused(self.address, answer.status_code, str(reason or answer.reason or ""))
+            reason = str(reason or answer.reason or "")
+            if answer.status_code in _AWAY:
+                raise ServerAway(
+                    f"{self.address}: the server is away or too slow ({answer.status_code}: {in_one_line(reason)}): "
+                    "start it, or send less at once"
+                )
+            raise RequestRefused(self.address, answer.status_code, reason)
         if not isinstance(document, dict) or not {"predictions", "model_version_status"} & set(document):
             raise ServingError(f"{self.address}: what answers there is not TensorFlow Serving: check the port")
         return document
@@ -153,7 +160,7 @@ def _retry(retries: int) -> Retry:
         read=False,
         other=0,
         redirect=0,
-        status_forcelist=_BUSY,
+        status_forcelist=_BUSY + _AWAY,
         allowed_methods=("GET", "POST"),  # a prediction changes nothing, so its POST may be repeated
         backoff_factor=0.25,
         respect_retry_after_header=False,  # which may ask for hours

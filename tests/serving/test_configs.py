@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 import yaml
+from flaky_server import FlakyServer
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
-from stand_in_server import METRICS_URL, StandIn
+from stand_in_server import StandIn
+from stand_in_server.rest import METRICS_URL
 from tensorflow_serving.config import model_server_config_pb2
 
 SERVING = Path(__file__).parents[2] / "serving"
@@ -21,10 +25,12 @@ FLAGS = {
     "batching_parameters_file",
     "enable_batching",
     "grpc_max_threads",
+    "max_num_load_retries",
     "model_config_file",
     "monitoring_config_file",
-    "rest_api_enable_cors_support",
+    "port",
     "rest_api_num_threads",
+    "rest_api_port",
     "rest_api_timeout_in_ms",
 }
 
@@ -102,21 +108,61 @@ def test_all_that_is_mounted_is_there_and_read_only(services):
             assert here.exists() or there == "/models"  # which the export makes
 
 
-def test_the_servers_options_are_known_and_name_what_is_mounted(services):
-    command = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", services["serving"]["command"])
+@pytest.fixture
+def started(services, tmp_path):
+    """Starts the server as its container does, with these variables set; a program that prints stands in for it."""
+    (tmp_path / "tensorflow_model_server").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    (tmp_path / "tensorflow_model_server").chmod(0o755)
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+
+    def start(**variables):
+        (script,) = services["serving"]["command"]
+        # What compose puts in place of variables.
+        script = re.sub(r"\$\{(\w+):-(.*?)\}", lambda match: variables.get(match[1], match[2]), script)
+        command = [*services["serving"]["entrypoint"], script.replace("$$", "$")]
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+
+    return start
+
+
+def test_the_servers_options_are_known_and_name_what_is_mounted(services, started):
     (batching,) = re.findall(r'SSRVAE_OPTIONS="(--.*)"', (SERVING / "README.md").read_text())
-    given = {**flags(command), **flags(batching)}
+    given = flags(started(SSRVAE_OPTIONS=batching).stdout)
     assert set(given) == FLAGS
     for name in ("model_config_file", "monitoring_config_file", "batching_parameters_file"):
         assert given[name] in mounts(services["serving"])
-    assert given["rest_api_enable_cors_support"] == "true", "the page could not call it"
+    assert given["max_num_load_retries"] == "0", "a broken version would hold up newer ones"
+
+
+@pytest.mark.parametrize("variables, at_once", [({}, 16), ({"SSRVAE_THREADS": "1"}, 1), ({"SSRVAE_THREADS": "40"}, 40)])
+def test_as_many_requests_run_at_once_as_are_asked_for(started, variables, at_once):
+    given = flags(started(**variables).stdout)
+    assert given["rest_api_num_threads"] == given["grpc_max_threads"] == str(at_once + 1)
+
+
+@pytest.mark.parametrize("threads", ["0", "-3", "many"])
+def test_a_number_of_threads_that_is_none_is_told_in_a_line(started, threads):
+    ended = started(SSRVAE_THREADS=threads)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"SSRVAE_THREADS={threads}: 1 or more is wanted\n"
 
 
 def test_only_the_needed_ports_are_open_and_to_this_machine_only(services):
     ports = [port for service in services.values() for port in service["ports"]]
     prefix = "${SSRVAE_BIND:-127.0.0.1}:"
-    assert sorted(port.removeprefix(prefix) for port in ports) == ["8080:80", "8500:8500", "8501:8501"]
+    assert sorted(port.removeprefix(prefix) for port in ports) == ["8080:8080", "8500:8500", "8501:8080"]
     assert all(port.startswith(prefix) for port in ports)
+    # REST is reached through nginx only.
+    assert [port for port in services["serving"]["ports"] if not port.endswith(":8500")] == []
+
+
+def test_nginx_finds_what_is_mounted_and_the_server(services):
+    settings = (SERVING / "nginx.conf").read_text()
+    paths = set(re.findall(r"(?:root|from) (/[^;]*)", settings))
+    assert paths | {"/etc/nginx/nginx.conf"} == set(mounts(services["web"]))
+    assert re.findall(r"set \$serving (\w+):(\d+);", settings) == [("serving", "8501")]
 
 
 def test_every_service_is_limited_and_watched(services):
@@ -136,16 +182,20 @@ def test_the_limits_suit_any_machine_and_can_be_set(services):
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-def test_the_health_check_tells_a_server_with_the_model_from_others(services, stand_in, saved_models):
+def test_the_health_check_tells_a_server_from_others_even_while_all_its_threads_are_at_work(services, saved_models):
     kind, *command = services["serving"]["healthcheck"]["test"]
-    assert kind == "CMD" and "127.0.0.1/8501" in command[-1]
+    assert kind == "CMD" and "127.0.0.1/8500" in command[-1]
 
     def healthy(address: str) -> bool:
         *start, script = command
-        script = script.replace("127.0.0.1/8501", address.removeprefix("http://").replace(":", "/"))
+        script = script.replace("$$", "$").replace("127.0.0.1/8500", address.replace(":", "/")).replace("-t 4", "-t 1")
         return subprocess.run([*start, script], timeout=20, capture_output=True).returncode == 0
 
-    assert healthy(stand_in.rest)
-    with StandIn({"other": saved_models / "half"}) as server:
-        assert not healthy(server.rest)
-    assert not healthy(server.rest)
+    for threads in (17, 1):  # where there is one, none is left for requests
+        with StandIn({"half": saved_models / "half"}, threads=threads) as server:
+            assert healthy(server.grpc)
+    assert not healthy(server.grpc)
+    with FlakyServer((200, "")) as other:
+        assert not healthy(other.address.removeprefix("http://"))
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # such as a process that hangs
+        assert not healthy("{}:{}".format(*silent.getsockname()))

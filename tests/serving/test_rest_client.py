@@ -77,7 +77,27 @@ def test_a_server_that_stays_busy_is_quoted():
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("code", [400, 404, 500, 504])
+def test_a_server_that_ran_out_of_time_is_away_and_asked_again():
+    timed_out = (504, json.dumps({"error": "Timed out waiting for notification"}))
+    with FlakyServer(timed_out, (200, ANSWER)) as server:
+        assert ask(server) == [b"\0\0\0"]
+    with FlakyServer(timed_out) as server:
+        with pytest.raises(ServerAway, match=r"away or too slow \(504: Timed out waiting for notification\): start it"):
+            ask(server, retries=1)
+    assert len(server.requests) == 2
+
+
+def test_a_proxy_without_its_server_is_away_and_asked_again():
+    with FlakyServer((502, "<html>"), (200, ANSWER)) as server:
+        assert ask(server) == [b"\0\0\0"]
+    with FlakyServer((502, "<html>")) as server:
+        with RestClient(server.address, retries=0) as client:
+            with pytest.raises(ServerAway, match=r"\(502: Bad Gateway\)"):
+                client.upscale_bytes([b"any"])
+            assert not client.ready()
+
+
+@pytest.mark.parametrize("code", [400, 404, 500])
 def test_a_refusal_is_not_repeated(code):
     with FlakyServer((code, json.dumps({"error": "No."}))) as server:
         with pytest.raises(RequestRefused, match=rf"the server refused the request \({code}\): No\.$"):

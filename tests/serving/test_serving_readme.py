@@ -43,11 +43,11 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def here(stand_in):
-    """Puts the stand-in's addresses in place of those in the document."""
+def here(stand_in, site):
+    """Puts the addresses of nginx and the stand-in in place of those in the document."""
 
     def replace(text: str) -> str:
-        text = text.replace("http://localhost:8501", stand_in.rest)
+        text = text.replace("http://localhost:8501", site)
         return text.replace("localhost:8500", stand_in.grpc)
 
     return replace
@@ -115,16 +115,19 @@ const { readFile, writeFile } = require("node:fs/promises");
     assert_enlarged(folder / "photo_x4.png")
 
 
-def test_javascript_enlarges_in_a_browser(folder, here):
-    with browser.chromium() as chromium, browser.serving_files(folder) as site:
+def test_javascript_enlarges_in_a_page_under_the_same_address(folder, site):
+    server, instead = re.search(r'"(http.*)"; // ("")', block("js", "upscale")).groups()
+    script = block("js", "upscale").replace(f'"{server}"', instead)
+    with browser.chromium() as chromium:
         page = chromium.new_page()
-        page.goto(f"{site}/photo.jpg")
+        page.goto(site)
         values = page.evaluate(
-            f"""async () => {{
-                {here(block("js", "upscale"))}
-                const result = await upscale(await (await fetch("photo.jpg")).blob());
+            f"""async (photo) => {{
+                {script}
+                const result = await upscale(new Blob([Uint8Array.from(photo)]));
                 return Array.from(new Uint8Array(await result.arrayBuffer()));
-            }}"""
+            }}""",
+            list((folder / "photo.jpg").read_bytes()),
         )
     (folder / "photo_x4.png").write_bytes(bytes(values))
     assert_enlarged(folder / "photo_x4.png")
@@ -154,7 +157,15 @@ def test_docker_is_told_what_is_there():
     mounted, there, mode = run[run.index("-v") + 1].split(":")
     assert (mounted, there, mode) == ("$PWD/serving/models", "/models", "ro")
     assert f"$PWD/{EXPORT.split()[-1]}" == f"{mounted}/{run[run.index('-e') + 1].removeprefix('MODEL_NAME=')}"
-    assert run[-1] == f"tensorflow/serving:{tf.__version__}"
+    assert run[-2:] == [f"tensorflow/serving:{tf.__version__}", "--max_num_load_retries=0"]
+
+
+def test_nginx_takes_as_much_as_is_named():
+    settings = (ROOT / "serving" / "nginx.conf").read_text()
+    (most,) = set(re.findall(r"client_(?:max_body|body_buffer)_size (\d+)m;", settings))
+    (deepest,) = re.findall(r"DEEPEST = (\d+)", (ROOT / "serving" / "nesting.js").read_text())
+    told = " ".join(README.split())
+    assert f"requests of up to {most} MB" in told and f"nested more than {deepest} deep" in told
 
 
 def test_the_page_takes_as_many_pixels_as_are_named():

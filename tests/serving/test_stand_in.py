@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import re
 import shutil
 import threading
+import time
 
 import grpc
 import numpy as np
 import pytest
 import requests
 import tensorflow as tf
-from stand_in_server import StandIn, parse_json
-from stand_in_server import Status as ServerStatus
+from stand_in_server import StandIn
+from stand_in_server.json_tensors import parse_json
+from stand_in_server.servables import Status as ServerStatus
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -92,7 +96,19 @@ def test_beyond_v1_there_is_a_404_in_html(stand_in):
 
 
 def test_urls_are_read_in_any_case_and_by_version(stand_in):
-    assert post(stand_in, "/V1/Models/half/Versions/1:Predict?a=b", {"instances": [1]})[0] == 200
+    assert post(stand_in, "/V1/Models/half/Versions/1:Predict", {"instances": [1]})[0] == 200
+
+
+def test_what_follows_a_question_mark_is_a_part_of_the_path(stand_in):
+    answer = requests.get(f"{stand_in.rest}/v1/models/half?a=b", timeout=30)
+    assert (answer.status_code, answer.json()["error"]) == (404, "Could not find any versions of model half?a=b")
+    told = error(stand_in, "/v1/models/half:predict?a=b", {"instances": [1]})
+    assert told == "Malformed request: POST /v1/models/half:predict?a=b"
+
+
+def test_head_is_a_400_without_a_body(stand_in):
+    answer = requests.head(f"{stand_in.rest}/v1/models/half", timeout=30)
+    assert (answer.status_code, answer.content) == (400, b"")
 
 
 def test_status_lists_strings_and_full_states(stand_in):
@@ -116,6 +132,10 @@ def test_rows_are_answered_in_rows_and_columns_in_columns(stand_in):
         assert predict(stand_in, {"instances": given}) == {"predictions": [2.5, 4.5]}
     for given in ([1.0, 5.0], {"x": [1.0, 5.0]}):
         assert predict(stand_in, {"inputs": given}) == {"outputs": [2.5, 4.5]}
+
+
+def test_an_empty_name_of_a_signature_is_the_default_one(stand_in):
+    assert predict(stand_in, {"signature_name": "", "instances": [1.0]}) == {"predictions": [2.5]}
 
 
 def test_several_outputs_are_objects_and_only_names_in_bytes_get_base64(stand_in):
@@ -193,7 +213,7 @@ def test_requests_that_make_no_sense(stand_in, document, message):
     [
         ({"instances": [1], "inputs": [1]}, "expecting only one of 'inputs' or 'instances' keys to exist "),
         ({"instances": []}, "No values in 'instances' array"),
-        ({"instances": 3}, "Excepting 'instances' to be an list/array"),
+        ({"instances": 3}, "Expecting 'instances' to be an list/array"),
     ],
 )
 def test_requests_of_a_wrong_form_are_quoted(stand_in, document, end):
@@ -248,10 +268,11 @@ def test_only_the_standard_alphabet_of_base64_is_taken(stand_in):
         (encoded(photo(64, 64), "JPEG")[:300], "jpeg::Uncompress failed. Invalid JPEG data or crop window."),
     ],
 )
-def test_an_undecodable_image_gets_the_words_of_the_op_and_its_node(stand_in, stubs, data, words):
+def test_an_undecodable_image_gets_the_words_of_the_op_its_function_and_its_node(stand_in, stubs, data, words):
     document = {"signature_name": "upscale_bytes", "instances": [b64(data)]}
     message = error(stand_in, "/v1/models/ssrvae:predict", document)
-    assert message == f"{words}\n\t [[{{{{node map/while/decode_image/DecodeImage}}}}]]"
+    node = r"\[\[\{\{function_node map_while_body_\d+\}\}\{\{node map/while/decode_image/DecodeImage\}\}\]\]"
+    assert re.fullmatch(rf"{re.escape(words)}\n\t {node}", message)
     with pytest.raises(grpc.RpcError) as failure:
         stubs[0].Predict(request_for("ssrvae", "upscale_bytes", image_bytes=[data]))
     assert failure.value.code() == grpc.StatusCode.INVALID_ARGUMENT and failure.value.details() == message
@@ -264,11 +285,64 @@ def test_what_the_graph_refuses_is_a_400(stand_in):
 
 
 def test_headers_for_browsers_are_sent_only_where_asked_for(stand_in, saved_models):
-    url = "/v1/models/nope"
-    headers = requests.get(stand_in.rest + url, timeout=30).headers
-    assert headers["Access-Control-Allow-Origin"] == "*"
-    with StandIn({"half": saved_models / "half"}, cors=False) as server:
-        assert "Access-Control-Allow-Origin" not in requests.get(server.rest + url, timeout=30).headers
+    page = {"Origin": "http://page"}
+    with StandIn({"half": saved_models / "half"}, cors=True) as server:
+        for address, allowed in ((server.rest, "*"), (stand_in.rest, None)):
+            url = f"{address}/v1/models/half"
+            answers = [requests.request(method, url, headers=page, timeout=30) for method in ("GET", "OPTIONS")]
+            assert [each.status_code for each in answers] == [200, 200] and not answers[1].content
+            assert [each.headers.get("Access-Control-Allow-Origin") for each in answers] == [allowed] * 2
+            assert requests.options(url, timeout=30).status_code == 400  # not from a page
+
+
+def test_a_prediction_that_takes_too_long_is_a_504(saved_models):
+    with StandIn({"slow": saved_models / "slow"}, rest_timeout_ms=100) as server:
+        code, answer = post(server, "/v1/models/slow:predict", {"instances": [10**9]})
+        assert (code, answer) == (504, {"error": "Timed out waiting for notification"})
+        assert predict(server, {"instances": [3]}, "slow") == {"predictions": [3]}
+
+
+def test_one_thread_of_rest_and_grpc_takes_what_comes_in(saved_models):
+    def ask(server, path="/v1/models/slow"):
+        return requests.get(server.rest + path, timeout=0.3).status_code
+
+    def ask_grpc(server):
+        with grpc.insecure_channel(server.grpc) as channel:
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            return tf.make_ndarray(stub.Predict(request_for("slow", x=np.int32([3]))).outputs["y"]).tolist()
+
+    with StandIn({"slow": saved_models / "slow"}, threads=1) as server:
+        assert ask(server, "/") == 404
+        with pytest.raises(requests.ReadTimeout):
+            ask(server)
+        with pytest.raises(grpc.RpcError) as failure:
+            ask_grpc(server)
+        assert failure.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    with StandIn({"slow": saved_models / "slow"}, threads=2, rest_timeout_ms=1500) as server:
+        assert ask(server) == 200 and ask_grpc(server) == [3]
+        busy = threading.Thread(target=post, args=(server, "/v1/models/slow:predict", {"instances": [10**9]}))
+        busy.start()
+        with pytest.raises(requests.ReadTimeout):
+            for _ in range(1000):  # until the other request is there
+                ask(server)
+        assert ask_grpc(server) == [3]
+        busy.join()
+        assert ask(server) == 200
+
+
+def test_json_that_is_nested_too_deep_ends_the_process(saved_models):
+    with StandIn({"half": saved_models / "half"}) as server:
+        assert predict(server, {"instances": [1.0]}) == {"predictions": [2.5]}
+        with pytest.raises(requests.ConnectionError):
+            post(server, "/v1/models/half:predict", '{"instances": ' + "[" * 20_000 + "]" * 20_000 + "}")
+        for _ in range(100):
+            try:
+                requests.get(f"{server.rest}/v1/models/half", timeout=30)
+            except requests.ConnectionError:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("it goes on")
 
 
 def test_monitoring_counts_requests(stand_in):
@@ -281,6 +355,13 @@ def test_grpc_predicts_and_names_the_version(stubs):
     answer = stubs[0].Predict(request_for("half", x=np.float32([1.0, 5.0])))
     assert answer.model_spec.version.value == 1 and answer.model_spec.signature_name == "serving_default"
     np.testing.assert_array_equal(tf.make_ndarray(answer.outputs["y"]), [2.5, 4.5])
+
+
+def test_grpc_does_not_convert_numbers(stubs):
+    with pytest.raises(grpc.RpcError) as failure:
+        stubs[0].Predict(request_for("half", x=np.float64([1.0])))
+    told = failure.value.code().name, failure.value.details()
+    assert told == ("INVALID_ARGUMENT", "Expects arg[0] to be float but double is provided")
 
 
 def test_grpc_gives_only_the_outputs_asked_for(stubs):
@@ -336,8 +417,70 @@ def test_warm_up_requests_are_run_when_a_version_is_loaded(saved_models, tmp_pat
         assert server.models.servable("m", None)[1].warmed_up == 1
         shutil.move(tmp_path / "2", tmp_path / "model" / "2")
         server.models.reload()
-        states = requests.get(f"{server.rest}/v1/models/m", timeout=30).json()["model_version_status"]
-        assert [(each["version"], each["state"]) for each in states] == [("2", "END"), ("1", "AVAILABLE")]
+        assert states(server) == {2: "END", 1: "AVAILABLE"}
+
+
+def states(server) -> dict:
+    """Of each version of m."""
+    answer = requests.get(f"{server.rest}/v1/models/m", timeout=30).json()["model_version_status"]
+    return {int(each["version"]): each["state"] for each in answer}
+
+
+def wait_for(server, wanted: dict) -> None:
+    for _ in range(200):
+        if (seen := states(server)) == wanted:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{seen} after 10 s, {wanted} is wanted")
+
+
+def test_an_older_version_comes_back_once_the_newer_one_is_removed(saved_models, tmp_path):
+    for name in "12":
+        shutil.copytree(saved_models / "half" / "1", tmp_path / "m" / name)
+    with StandIn({"m": tmp_path / "m"}, poll_seconds=0.05) as server:
+        assert states(server) == {2: "AVAILABLE"}
+        shutil.move(tmp_path / "m" / "2", tmp_path / "2")
+        wait_for(server, {2: "END", 1: "AVAILABLE"})
+        assert list(states(server)) == [2, 1]
+        assert predict(server, {"instances": [1.0]}, "m") == {"predictions": [2.5]}
+        shutil.move(tmp_path / "2", tmp_path / "m" / "2")
+        wait_for(server, {2: "AVAILABLE", 1: "END"})
+        shutil.rmtree(tmp_path / "m")
+        wait_for(server, {2: "END", 1: "END"})
+
+
+@pytest.fixture
+def broken(saved_models, tmp_path):
+    """A server of m, with settings for loading; to its version 1 comes a broken version 2, then a good version 3."""
+
+    @contextlib.contextmanager
+    def start(**options):
+        shutil.copytree(saved_models / "half" / "1", tmp_path / "m" / "1")
+        with StandIn({"m": tmp_path / "m"}, poll_seconds=0.05, **options) as server:
+            (tmp_path / "2").mkdir()
+            (tmp_path / "2" / "saved_model.pb").write_bytes(b"\xff broken")
+            shutil.move(tmp_path / "2", tmp_path / "m" / "2")
+            while 2 not in states(server):
+                time.sleep(0.01)
+            shutil.copytree(saved_models / "half" / "1", tmp_path / "3")
+            shutil.move(tmp_path / "3", tmp_path / "m" / "3")
+            yield server
+
+    return start
+
+
+def test_a_broken_version_blocks_newer_ones_while_it_is_tried_again(broken):
+    with broken(load_retries=5, retry_seconds=3600) as server:
+        time.sleep(0.5)
+        assert states(server) == {2: "LOADING", 1: "AVAILABLE"}
+        assert predict(server, {"instances": [1.0]}, "m") == {"predictions": [2.5]}
+
+
+def test_a_broken_version_is_given_up_in_the_end(broken):
+    for options in ({"load_retries": 0, "retry_seconds": 3600}, {"load_retries": 2, "retry_seconds": 0.01}):
+        with broken(**options) as server:
+            wait_for(server, {3: "AVAILABLE", 2: "END", 1: "END"})
+        shutil.rmtree(server.models._models["m"].base_path)
 
 
 def test_a_new_version_replaces_the_old_one_under_load_without_a_failed_request(tmp_path):
@@ -368,11 +511,11 @@ def test_a_new_version_replaces_the_old_one_under_load_without_a_failed_request(
         ended.set()
         for thread in threads:
             thread.join()
-        states = requests.get(f"{server.rest}/v1/models/m", timeout=30).json()["model_version_status"]
+        at_the_end = states(server)
         gone = requests.post(f"{server.rest}/v1/models/m/versions/1:predict", data=document, timeout=30)
     assert {code for code, _ in answers} == {200}
     images = {body: decoded(base64.b64decode(json.loads(body)["predictions"][0]["b64"])) for _, body in answers}
     seen = {index for each in images.values() for index in (0, 1) if np.array_equal(each, (old, new)[index])}
     assert seen == {0, 1} and len(images) == 2
-    assert [(each["version"], each["state"]) for each in states] == [("2", "AVAILABLE"), ("1", "END")]
+    assert at_the_end == {2: "AVAILABLE", 1: "END"}
     assert gone.json() == {"error": "Servable not found for request: Specific(m, 1)"}
