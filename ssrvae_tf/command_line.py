@@ -67,7 +67,8 @@ def read(
     arguments: list[str] | None = None,
     positional: tuple[str, ...] = (),
     spelled: dict[str, str] | None = None,
-    rest: list[str] | None = None,
+    rest: str | None = None,
+    like: Callable | None = None,
 ) -> dict:
     """The arguments of `function` that a command line gives.
 
@@ -76,13 +77,14 @@ def read(
         arguments: of the command line; None: those of this process.
         positional: parameters that are given without their names, as many values as there are if it is a list.
         spelled: options that are not called as their parameters, such as {"real": "from"}.
-        rest: gets the options that are not known here, with their values; None: they are an error.
+        rest: the parameter that gets the options that are not known, with their values; None: they are an error.
+        like: a function that documents what `function` does not.
 
     Raises:
         UserError: for an unknown, missing or ill-typed option, in one line.
         SystemExit: after --help.
     """
-    known = parameters(function)
+    known = parameters(function, like=like)
     names = {name: flag((spelled or {}).get(name, name)) for name in known}
     names.update({name: known[name].metavar for name in positional})
     parser = new_parser(module, inspect.getdoc(function).partition("\n\nArgs:")[0])
@@ -96,25 +98,39 @@ def read(
         more = {**more, "required": True} if parameter.required else {**more, "default": parameter.default}
         more = {"action": "store_true"} if parameter.default is False else more
         parser.add_argument(names[name], dest=name, help=parameter.help, **more)
-    words = checked(sys.argv[1:] if arguments is None else arguments, names.values(), rest)
-    return typed(lambda: parser.parse_args(words), known, names, words).as_dict()
+    others = [] if rest else None
+    words = checked(sys.argv[1:] if arguments is None else arguments, names.values(), others)
+    values = typed(lambda: parser.parse_args(words), known, names, words).as_dict()
+    return {**values, rest: others} if rest else values
 
 
-def parameters(thing: Callable, prefix: str = "") -> dict[str, Parameter]:
-    """Those of a function, or of a dataclass and of the dataclasses in it, by their dotted names."""
-    hints, texts, found = get_type_hints(thing, include_extras=True), {}, {}
-    section = inspect.getdoc(thing).partition("Args:\n")[2].partition("\n\n")[0]
-    for names, text in re.findall(r"^ {4}(\w[\w, ]*): (.+(?:\n {8}.+)*)", section, re.MULTILINE):
-        texts.update(dict.fromkeys(names.split(", "), " ".join(text.split())))
+def parameters(thing: Callable, prefix: str = "", like: Callable | None = None) -> dict[str, Parameter]:
+    """Those of a function that have a type, or of a dataclass and of the dataclasses in it, by their dotted names.
+
+    Args:
+        like: a function that documents what `thing` does not.
+    """
+    hints, found = get_type_hints(thing, include_extras=True), {}
+    texts = {**(_documented(like) if like else {}), **_documented(thing)}
+    bare = get_type_hints(thing)  # without what `Annotated` says
     defaults = thing() if dataclasses.is_dataclass(thing) else None
     for name, each in inspect.signature(thing).parameters.items():
-        kind = hints[name]
+        kind = hints.get(name)
+        if kind is None:
+            continue
         if dataclasses.is_dataclass(kind):
             found.update(parameters(kind, f"{prefix}{name}."))
             continue
         default = each.default if defaults is None else getattr(defaults, name)
-        bare = get_type_hints(thing)[name]  # without what `Annotated` says
-        found[prefix + name] = Parameter(bare, default, texts[name], metavar(kind))
+        found[prefix + name] = Parameter(bare[name], default, texts[name], metavar(kind))
+    return found
+
+
+def _documented(thing: Callable) -> dict[str, str]:
+    """What a docstring says about each argument."""
+    section, found = inspect.getdoc(thing).partition("Args:\n")[2].partition("\n\n")[0], {}
+    for names, text in re.findall(r"^ {4}(\w[\w, ]*): (.+(?:\n {8}.+)*)", section, re.MULTILINE):
+        found.update(dict.fromkeys(names.split(", "), " ".join(text.split())))
     return found
 
 
@@ -224,24 +240,3 @@ def _plain(kind):
     """A type without None: on a command line, `null` is text."""
     left = tuple(each for each in get_args(kind) if each is not type(None))
     return Union[left] if get_origin(kind) is Union else kind
-
-
-class Parser(argparse.ArgumentParser):
-    """Keeps the lines of its description, and takes options by their whole names only.
-
-    Args:
-        module: that `python -m` runs.
-        description: shown by --help.
-    """
-
-    def __init__(self, module: str, description: str):
-        formatter = argparse.RawDescriptionHelpFormatter
-        super().__init__(f"python -m {module}", description=description, formatter_class=formatter, allow_abbrev=False)
-
-    def add(self, option: str, metavar: str, text: str, **more) -> None:
-        """An option with a value. `text` is its help."""
-        self.add_argument(option, metavar=metavar, help=text, **more)
-
-    def flag(self, option: str, text: str) -> None:
-        """An option without one."""
-        self.add_argument(option, action="store_true", help=text)

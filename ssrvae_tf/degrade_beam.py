@@ -8,38 +8,43 @@ OUTPUT/LR/X4/NAME.png. Options that are not listed are Beam's: --runner, --direc
 
 from __future__ import annotations
 
+from typing import Annotated, Optional
+
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+
+from ssrvae_tf import command_line
 from ssrvae_tf.beam import check_installed
-from ssrvae_tf.beam.options import OneGlob
-from ssrvae_tf.command_line import Parser
-from ssrvae_tf.degrade import add_options, load_degrader
+from ssrvae_tf.command_line import Glob
+from ssrvae_tf.degrade import degrade_files
 from ssrvae_tf.errors import exit_cleanly
-from ssrvae_tf.photos import jobs as photo_jobs
-from ssrvae_tf.photos.files import MAX_MEGAPIXELS
+from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
 
 
 def degrade_beam(
-    hr: str,
-    output: str,
+    hr: Glob,
+    output: Annotated[str, "FOLDER"],
     flags=(),
-    style: str = "faces-style",
-    real: str | None = None,
-    variants: int = 1,
-    seed: int = 0,
+    style: Annotated[str, "RUN|NAME"] = "faces-style",
+    real: Optional[Glob] = None,
+    variants: PositiveInt = 1,
+    seed: NonNegativeInt = 0,
     overwrite: bool = False,
-    max_megapixels: float = MAX_MEGAPIXELS,
+    max_megapixels: PositiveFloat = MAX_MEGAPIXELS,
 ):
-    """Write a pair, sharp and degraded, of each photo that a glob matches.
+    """Write a pair, OUTPUT/HR/NAME.png and OUTPUT/LR/X4/NAME.png, of each photo that a glob matches.
 
-    What a photo becomes depends on its place below the glob's first folder and on `seed` only, as in
-    `ssrvae_tf.degrade`. Pairs that are there already are skipped.
+    This is `ssrvae_tf.degrade`, with the same pixels, as an Apache Beam pipeline: what a photo becomes depends on its
+    place below the glob's first folder and on `seed` only. Pairs that are there already are skipped. Options that are
+    not listed are Beam's: --runner, --direct_num_workers, --temp_location, ... Arguments that are not listed are as for
+    `ssrvae_tf.degrade.degrade_files`.
 
     Args:
-        hr: a glob on any filesystem that Beam knows; ** stands for folders, too.
+        hr: sharp photos on any filesystem that Beam knows: a glob in quotes, such as 'gs://BUCKET/**.jpg', where **
+            stands for folders, too.
         output: the folder that gets HR/ and LR/.
         flags: Beam's options, as on its command lines.
         style: a StyleVAE by run or name, on this machine and on each worker.
-        real: a glob of real small photos, one of which, by chance, gives each its style; None: the StyleVAE draws them.
-        variants, seed, overwrite, max_megapixels: as for `ssrvae_tf.degrade.degrade_files`.
+        real: a glob of real small photos, one of which, by chance, gives each its style; else it draws them.
 
     Returns:
         A `ssrvae_tf.beam.pipeline.Outcome`.
@@ -50,6 +55,7 @@ def degrade_beam(
     check_installed()
     from ssrvae_tf.beam import files, handlers, pipeline
     from ssrvae_tf.beam.degrading import Degrading
+    from ssrvae_tf.inference.degrader import load_degrader
 
     options = pipeline.checked_options(list(flags))
     pattern, output = pipeline.check_places(hr, output, "--hr", options)
@@ -60,23 +66,14 @@ def degrade_beam(
     return pipeline.run(job, pattern, options)
 
 
-def parse(arguments=None) -> tuple[dict, list[str]]:
-    """Arguments of `degrade_beam`, and Beam's options."""
-    parser = Parser("ssrvae_tf.degrade_beam", __doc__)
-    parser.add("--hr", "GLOB", "sharp photos, such as 'gs://BUCKET/**.jpg', in quotes", required=True, action=OneGlob)
-    parser.add("--output", "FOLDER", "gets HR/ and LR/X4/", required=True)
-    parser.add("--style", "RUN|NAME", "a StyleVAE, on all machines (default: faces-style)", default="faces-style")
-    text = "real small photos to take styles from (default: none)"
-    parser.add("--from", "GLOB", text, action=OneGlob, dest="real")
-    add_options(parser)
-    photo_jobs.add_options(parser)
-    options, flags = parser.parse_known_args(arguments)
-    return vars(options), flags
+def parse(arguments=None) -> dict:
+    """Arguments of `degrade_beam`."""
+    own = {"spelled": {"real": "from"}, "rest": "flags", "like": degrade_files}
+    return command_line.read(degrade_beam, "ssrvae_tf.degrade_beam", arguments, **own)
 
 
 def main(arguments=None) -> int:
-    options, flags = parse(arguments)
-    outcome = degrade_beam(flags=flags, **options)
+    outcome = degrade_beam(**parse(arguments))
     outcome.report()
     return outcome.code
 

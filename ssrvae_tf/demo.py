@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
-
+from ssrvae_tf import command_line
+from ssrvae_tf.command_line import File
 from ssrvae_tf.errors import exit_cleanly
-from ssrvae_tf.photos.samples import sample_photos
-from ssrvae_tf.photos.sheets import sheet
-from ssrvae_tf.photos.writing import check_writable, write_picture
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
 
 FACE = (96, 0, 352, 256)  # left, upper, right, lower in astronaut.png
 STYLE_SEED = 1
@@ -29,7 +28,12 @@ def demo(clean, real, style) -> tuple[Image.Image, list[dict]]:
         The sheet (LR, bicubic, ours, HR) and for each of its rows a dict of figures:
         name, bicubic_psnr, bicubic_ssim, psnr, ssim.
     """
+    import numpy as np
+    from PIL import Image
+
     from ssrvae_tf.metrics import psnr, ssim
+    from ssrvae_tf.photos.samples import sample_photos
+    from ssrvae_tf.photos.sheets import sheet
 
     hr = np.asarray(Image.open(sample_photos()[0]).convert("RGB").crop(FACE))  # (256, 256, 3) uint8
     truth = hr.astype(np.float32) / 255.0
@@ -59,14 +63,24 @@ def demo(clean, real, style) -> tuple[Image.Image, list[dict]]:
 
 
 def _resize(image: np.ndarray, side: int) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
     return np.asarray(Image.fromarray(image).resize((side, side), Image.BICUBIC))
 
 
-def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser("python -m ssrvae_tf.demo", description=__doc__.split(":")[0])
-    parser.add_argument("--out", metavar="FILE", default="demo.png", type=Path)
-    options = parser.parse_args(arguments)
-    check_writable(options.out, "--out")
+def show(out: File = "demo.png") -> None:
+    """Upscale a face from a shipped photo with shipped weights, write a picture and print figures.
+
+    Args:
+        out: the picture.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    from ssrvae_tf.photos.writing import check_writable, write_picture
+
+    check_writable(out, "--out")
 
     from ssrvae_tf.loading.models import load
 
@@ -77,7 +91,11 @@ def main(arguments=None) -> None:
             f"{row['name']:28} {row['bicubic_psnr']:9.2f} dB {row['bicubic_ssim']:.3f}"
             f" {row['psnr']:9.2f} dB {row['ssim']:.3f}"
         )
-    print(f"wrote {write_picture(picture, options.out)}")
+    print(f"wrote {write_picture(picture, out)}")
+
+
+def main(arguments=None) -> None:
+    show(**command_line.read(show, "ssrvae_tf.demo", arguments))
 
 
 if __name__ == "__main__":

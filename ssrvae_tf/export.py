@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 import time
 from pathlib import Path
+from typing import Annotated, List, Literal, Optional
 
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import PositiveInt, restricted_string_type
 
-from ssrvae_tf.command_line import Parser
+from ssrvae_tf import command_line
+from ssrvae_tf.command_line import File, Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.loading import places
 from ssrvae_tf.versions import KEPT
+
+Size = restricted_string_type("Size", r"^[1-9]\d*x[1-9]\d*$", docstring="HEIGHTxWIDTH in pixels, such as 64x64")
 
 
 def export(
-    model: str,
-    savedmodel: str | None = None,
-    version: int | None = None,
-    keep: int = KEPT,
-    max_pixels: int | None = None,
-    tflite: str | None = None,
-    quantize: str = "none",
-    fixed_size: tuple[int, int] | None = None,
-    calibrate: str | None = None,
-    onnx: str | None = None,
-) -> list[Path]:
-    """Write a model in one format or several, and print what was written.
+    model: Annotated[str, "MODEL"],
+    savedmodel: Optional[Folder] = None,
+    version: Optional[PositiveInt] = None,
+    keep: PositiveInt = KEPT,
+    max_pixels: Optional[PositiveInt] = None,
+    tflite: Optional[File] = None,
+    quantize: Literal["none", "float16", "dynamic", "int16x8"] = "none",
+    fixed_size: Optional[Annotated[Size, "HxW"]] = None,
+    calibrate: Optional[Folder] = None,
+    onnx: Optional[File] = None,
+) -> List[Path]:
+    """Write a model for other programs, in one format or several, and print what was written.
 
     Args:
-        model: as for `ssrvae_tf.load`.
-        savedmodel: folder of the versions; `version`, `keep`, `max_pixels`: see
-            `ssrvae_tf.exporting.saved_model.export_saved_model`.
-        tflite: file; `quantize`, `fixed_size`, `calibrate`: see `ssrvae_tf.exporting.tflite.export_tflite`.
-        onnx: file.
+        model: shipped weights, folder of a run or of an exported version, or .keras file.
+        savedmodel: for TensorFlow Serving: the next version in this folder, DIR/1, DIR/2, ...
+        version: number of the SavedModel; the newest there and 1 unless told.
+        keep: versions that stay, the newest ones.
+        max_pixels: photos of more are refused when sent as bytes; 65536 unless told.
+        tflite: for phones: a TFLite file.
+        quantize: the TFLite file's numbers.
+        fixed_size: only input size of the TFLite file; any unless told.
+        calibrate: sharp faces that set int16x8's ranges and that the TFLite file is measured on.
+        onnx: for other runtimes: an ONNX file.
 
     Returns:
         the version's folder and the files.
@@ -53,9 +61,9 @@ def export(
         given = ", ".join(option for option, value in options.items() if value)
         if given and not there:
             raise UserError(f"{given}: for {what}, or leave it out")
-    from ssrvae_tf.loading import models as loading
+    from ssrvae_tf.loading.models import load
 
-    network = loading.load(model)
+    network = load(model)
     written = []
 
     def write(function, *arguments, **settings):
@@ -67,12 +75,13 @@ def export(
     if savedmodel:
         from ssrvae_tf.exporting.saved_model import MAX_PIXELS, export_saved_model
 
-        run = None if loading.keras_file(model) else model
+        run = None if places.keras_file(model) else model
         write(export_saved_model, savedmodel, version, keep, max_pixels or MAX_PIXELS, run)
     if tflite:
         from ssrvae_tf.exporting.tflite import export_tflite
 
-        write(export_tflite, tflite, quantize=quantize, fixed_size=fixed_size, calibrate=calibrate)
+        size = tuple(map(int, fixed_size.split("x"))) if fixed_size else None
+        write(export_tflite, tflite, quantize=quantize, fixed_size=size, calibrate=calibrate)
     if onnx:
         from ssrvae_tf.exporting.onnx import export_onnx
 
@@ -84,39 +93,8 @@ def _size(path: Path) -> int:
     return sum(each.stat().st_size for each in [path, *path.rglob("*")] if each.is_file())
 
 
-def _sides(text: str) -> tuple[int, int]:
-    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
-        raise argparse.ArgumentTypeError(f"{text!r}: HEIGHTxWIDTH in pixels is wanted, such as 64x64")
-    height, width = text.split("x")
-    return int(height), int(width)
-
-
-def _parser() -> Parser:
-    parser = Parser("ssrvae_tf.export", "Write a model for other programs.")
-    add = parser.add
-    parser.add_argument(
-        "model", metavar="MODEL", help="shipped weights, folder of a run or an exported version, or .keras file"
-    )
-    add("--savedmodel", "DIR", "for TensorFlow Serving: the next version in this folder, DIR/1, DIR/2, ...")
-    add("--version", "N", "of the SavedModel (default: the newest there and 1)", type=PositiveInt)
-    add("--keep", "K", f"versions that stay, the newest ones (default: {KEPT})", type=PositiveInt, default=KEPT)
-    add("--max-pixels", "N", "photos of more are refused when sent as bytes (default: 65536)", type=PositiveInt)
-    add("--tflite", "FILE", "for phones: a TFLite file")
-    parser.add_argument(
-        "--quantize",
-        choices=["none", "float16", "dynamic", "int16x8"],
-        default="none",
-        help="of the TFLite file (default: none)",
-    )
-    add("--fixed-size", "HxW", "only input size of the TFLite file (default: any)", type=_sides)
-    add("--calibrate", "DIR", "sharp faces that set int16x8's ranges and that the TFLite file is measured on")
-    add("--onnx", "FILE", "for other runtimes: an ONNX file")
-    return parser
-
-
 def main(arguments=None) -> None:
-    options = vars(_parser().parse_args(arguments))
-    export(**options)
+    export(**command_line.read(export, "ssrvae_tf.export", arguments, positional=("model",)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from ssrvae_tf import degrade as command
 from ssrvae_tf.data import bicubic
 from ssrvae_tf.degrade import degrade_files
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.inference import degrader
 from ssrvae_tf.inference.degrader import Degrader
 
 
@@ -108,7 +109,7 @@ def test_a_bad_file_and_one_too_small_are_named_and_the_rest_is_done(tmp_path, s
     Image.new("RGB", (40, 33), "red").save(tmp_path / "hr" / "good.png")
     Image.new("RGB", (3, 40)).save(tmp_path / "hr" / "thin.png")
     (tmp_path / "hr" / "bad.jpg").write_text("no photo")
-    monkeypatch.setattr(command, "load_degrader", lambda _: Degrader(style))
+    monkeypatch.setattr(degrader, "load_degrader", lambda _: Degrader(style))
     with pytest.raises(SystemExit) as exit:
         exit_cleanly(lambda: command.main(["--hr", str(tmp_path / "hr"), "--out", str(tmp_path / "out")]))
     assert exit.value.code == 1 and list(pairs(tmp_path / "out")) == ["good.png"]

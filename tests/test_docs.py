@@ -26,6 +26,7 @@ from PIL import Image
 from ssrvae_tf import config
 from ssrvae_tf.exporting.tflite import export_tflite
 from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading import places
 from ssrvae_tf.models import EDSR
 from ssrvae_tf.photos.samples import sample_photos
 
@@ -49,7 +50,7 @@ loaded_once = functools.lru_cache(maxsize=None)(original_load)
 
 def quick_load(name):
     """`load`, each of the package's own models once only: building them takes longer than using them here."""
-    return loaded_once(name) if name in loading.shipped() else original_load(name)
+    return loaded_once(name) if name in places.shipped() else original_load(name)
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -154,7 +155,7 @@ def test_other_commands_name_what_is_there(name):
             config.parse([word.replace("configs/", f"{ROOT}/configs/") for word in words[4:]])
         elif "--runner" in words:
             pipeline_options = pytest.importorskip("apache_beam.options.pipeline_options")
-            _, flags = importlib.import_module(words[2]).parse(words[3:])
+            flags = importlib.import_module(words[2]).parse(words[3:])["flags"]
             known = set(pipeline_options.PipelineOptions([]).get_all_options())
             assert {flag[2:] for flag in flags if flag.startswith("-")} <= known
         elif words[1:3] == ["-m", "ssrvae_tf.pack"]:

@@ -10,6 +10,7 @@ from ssrvae_tf import config, export
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.saved_model import export_saved_model
 from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading import places
 from ssrvae_tf.models import EDSR
 
 
@@ -18,8 +19,8 @@ def folder(tmp_path):
     """Of a run."""
     settings = tiny("sr", tmp_path / "photos", tmp_path / "run", sr_network=PLAIN, learning_rate=0.007)
     (tmp_path / "run").mkdir()
-    config.write(settings, tmp_path / "run" / loading.CONFIG)
-    loading.save_weights(loading.build(settings), tmp_path / "run" / loading.WEIGHTS)
+    config.write(settings, tmp_path / "run" / places.CONFIG)
+    loading.save_weights(loading.build(settings), tmp_path / "run" / places.WEIGHTS)
     return tmp_path / "run"
 
 
@@ -27,7 +28,7 @@ def test_a_run_becomes_a_version_and_a_line_says_so(folder, tmp_path, capsys):
     base = tmp_path / "models"
     export.main([str(folder), "--savedmodel", str(base)])
     assert re.fullmatch(rf"{base}/1: \d+\.\d MB in \d+ s\n", capsys.readouterr().out)
-    assert config.read(base / "1" / loading.CONFIG).learning_rate == 0.007
+    assert config.read(base / "1" / places.CONFIG).learning_rate == 0.007
     export.main([str(base), "--savedmodel", str(base), "--version", "5", "--keep", "1"])
     assert [path.name for path in base.iterdir()] == ["5"]
 

@@ -8,12 +8,13 @@ import os
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from ssrvae_tf import degrade
 from ssrvae_tf.beam import files
 from ssrvae_tf.beam.handlers import DegradeHandler
 from ssrvae_tf.beam.pipeline import Job, count
+from ssrvae_tf.inference.degrader import chance, read_sharp
 from ssrvae_tf.photos import files as photo_files
 from ssrvae_tf.photos.files import Photo
+from ssrvae_tf.photos.folders import pair_name
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Degrading(Job):
     max_megapixels: float
 
     def rename(self, source, apart):
-        return degrade.pair_name(source, apart)
+        return pair_name(source, apart)
 
     def items(self, item):
         if self.variants == 1:
@@ -55,10 +56,10 @@ class Degrading(Job):
 
     def read(self, item):
         with files.local_copy(item.source) as path:
-            photo = degrade.read_sharp(path, self.scale, self.max_megapixels)
+            photo = read_sharp(path, self.scale, self.max_megapixels)
         if photo.note:
             _LOGGER.warning(photo.note.replace(os.fspath(path), item.source))
-        return item, (photo, degrade.chance(item.inside, item.number, self.seed))
+        return item, (photo, chance(item.inside, item.number, self.seed))
 
     def write(self, done):
         item, (sharp, small) = done

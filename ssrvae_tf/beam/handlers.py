@@ -13,8 +13,8 @@ import threading
 from apache_beam.ml.inference.base import ModelHandler
 
 from ssrvae_tf.beam import files, places
-from ssrvae_tf.degrade import degraded, load_degrader
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.inference.degrader import degraded, load_degrader
 from ssrvae_tf.inference.engines import engine
 from ssrvae_tf.inference.enlarger import upscale
 from ssrvae_tf.photos.files import read_photo
@@ -61,7 +61,7 @@ class _OneAtATime:
 
 
 class DegradeHandler(_PhotoHandler):
-    """(sharp photo, seed by `ssrvae_tf.degrade.chance`) -> (sharp pixels, degraded pixels), both (H, W, 3) uint8.
+    """(sharp photo, seed by `chance`) -> (sharp pixels, degraded pixels), both (H, W, 3) uint8.
 
     Args:
         style: a StyleVAE by run or name, which each machine must have.

@@ -13,8 +13,8 @@ from ssrvae_tf.beam.handlers import UpscaleHandler
 from ssrvae_tf.beam.pipeline import Item, Job, count
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos import files as photo_files
-from ssrvae_tf.photos.files import SUFFIXES
-from ssrvae_tf.upscale import result_name
+from ssrvae_tf.photos.folders import result_name
+from ssrvae_tf.photos.formats import SUFFIXES
 
 _LOGGER = logging.getLogger(__name__)
 

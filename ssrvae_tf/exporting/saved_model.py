@@ -19,7 +19,8 @@ from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.exporting.networks import with_chunk
 from ssrvae_tf.exporting.photo_bytes import decode, encode
 from ssrvae_tf.exporting.warmup import example_photos, write_warmup
-from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading import places
+from ssrvae_tf.loading.models import CHUNK, save_weights
 from ssrvae_tf.models import SRNetwork, StyleVAE
 from ssrvae_tf.models.style_vae import LossWeights
 from ssrvae_tf.photos.writing import runs
@@ -104,7 +105,7 @@ def _write(model, folder: Path, name: str, max_pixels: int, files_from) -> None:
         keeper.kept, signatures = _degrader(model, max_pixels)
     else:
         # All rows of a large photo's attention would exhaust a server.
-        model = with_chunk(model, model.get_config().get("chunk") or loading.CHUNK)
+        model = with_chunk(model, model.get_config().get("chunk") or CHUNK)
         keeper.kept, signatures = model.weights, _upscaler(model, max_pixels)
     # Not the Keras model itself: its layers' own functions, and gradients, would be traced and saved as well.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -237,16 +238,16 @@ def _example(function) -> dict:
 def _write_source(model, folder: Path, files_from) -> None:
     """What `ssrvae_tf.load` reads."""
     if files_from is not None:
-        settings = configuration.read(loading.find(files_from) / loading.CONFIG)
+        settings = configuration.read(places.find(files_from) / places.CONFIG)
     else:
         settings = _settings(model)
     if settings:
-        configuration.write(configuration.portable(settings), folder / loading.CONFIG)
-        loading.save_weights(model, folder / loading.WEIGHTS)
+        configuration.write(configuration.portable(settings), folder / places.CONFIG)
+        save_weights(model, folder / places.WEIGHTS)
         return
     bare = type(model).from_config(model.get_config())  # without the optimizer of a training
     bare.set_weights(model.get_weights())
-    bare.save(folder / loading.KERAS)
+    bare.save(folder / places.KERAS)
 
 
 def _settings(model) -> FitConfig | None:

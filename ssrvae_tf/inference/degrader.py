@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import zlib
+from pathlib import Path
+
 import numpy as np
 import tensorflow as tf
 
+from ssrvae_tf.errors import UserError
 from ssrvae_tf.inference.tiling import axis, blended_bands
+from ssrvae_tf.photos import files
+from ssrvae_tf.photos.files import Photo, read_photo
+from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
 
 
 class Degrader:
@@ -53,3 +61,70 @@ class Degrader:
 
         bands = blended_bands(rows, columns, 1, 1, tiles_at)
         return np.concatenate([np.rint(np.clip(band, 0.0, 1.0) * 255.0).astype(np.uint8) for band in bands])
+
+
+def load_degrader(style):
+    """The Degrader of a StyleVAE, or of what is known by that name or lies in that run's folder.
+
+    Raises:
+        UserError: if there is no such StyleVAE.
+    """
+    if isinstance(style, (str, os.PathLike)):
+        from ssrvae_tf.loading.models import load
+
+        name, style = style, load(style)
+        if not hasattr(style, "degrade"):
+            raise UserError(f"--style {name}: an SR network: give a StyleVAE, such as faces-style")
+    return Degrader(style)
+
+
+def chance(inside: str, number: int, seed: int) -> list[int]:
+    """The seed of one pair.
+
+    Args:
+        inside: where the sharp photo lies in its folder; not its whole path, which differs from machine to machine.
+        number: of the variant, from 1.
+        seed: of the job.
+    """
+    return [zlib.crc32(os.fsencode(inside)), number, seed]
+
+
+def read_sharp(path: Path, scale: int, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
+    """A sharp photo (H, W, 3) uint8, cut at the right and below to multiples of `scale`.
+
+    Raises:
+        UserError: if it cannot be read, or nothing of it would be left.
+    """
+    photo = files.read(path, max_megapixels)
+    pixels = files.colour(photo)
+    height, width = pixels.shape[:2]
+    if min(height, width) < scale:
+        raise UserError(f"{path}: {width}x{height}, at least {scale}x{scale} is wanted: remove it")
+    return Photo(pixels[: height // scale * scale, : width // scale * scale], note=photo.note)
+
+
+def degraded(hr: np.ndarray, degrader, seed: list[int], styles=None, read=read_photo) -> np.ndarray:
+    """A sharp photo (H, W, 3) uint8 -> (H / scale, W / scale, 3) uint8.
+
+    Args:
+        degrader: a `Degrader`.
+        seed: by `chance`.
+        styles: paths of real small photos, one of which gives the style; None: the StyleVAE draws it.
+        read: path -> (h, w, 3) uint8.
+
+    Raises:
+        UserError: if none of `styles` can be read.
+    """
+    rng = np.random.default_rng(seed)
+    code = _any_style(styles, degrader, rng, read) if styles else degrader.draw_code(int(rng.integers(2**31)))
+    return degrader(hr, code, int(rng.integers(2**31)))
+
+
+def _any_style(styles: list, degrader, rng, read) -> np.ndarray:
+    """The code of a random one of the photos that can be read."""
+    for number in rng.permutation(len(styles)):
+        try:
+            return degrader.code(read(styles[number]))
+        except UserError:
+            continue
+    raise UserError("--from: none of the photos there can be read: give a folder of real small photos")

@@ -17,7 +17,7 @@ import tensorflow as tf
 from ssrvae_tf import __version__
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.inference.engines import KerasEngine, TFLiteEngine
-from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading import places
 
 # benchmarks/upscaling.py: a file takes some 15 s to make and saves two fifths of the time from then on.
 _WORTH_A_FILE = 1_000_000  # pixels
@@ -81,8 +81,8 @@ def _opened(engine, file: Path) -> FastEngine:
 def _kept_file(model) -> Path:
     """Where the file of these very weights lies, or would."""
     digest = hashlib.sha256(f"{__version__} {tf.__version__}".encode())
-    single = loading.keras_file(model)
-    files = [single] if single else [loading.find(model) / name for name in (loading.CONFIG, loading.WEIGHTS)]
+    single = places.keras_file(model)
+    files = [single] if single else [places.find(model) / name for name in (places.CONFIG, places.WEIGHTS)]
     for part in files:
         digest.update(part.read_bytes())
     return Path(platformdirs.user_cache_dir("ssrvae_tf"), f"{digest.hexdigest()[:32]}.tflite")

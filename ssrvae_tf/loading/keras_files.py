@@ -10,6 +10,7 @@ from pathlib import Path
 from tensorflow import keras
 
 from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.loading.places import WANTED
 
 # More members would be unpacked, and weights as .npz may hold pickles.
 _MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
@@ -21,29 +22,9 @@ _BUILT_IN = {
     "keras.initializers": {"Zeros", "Ones", "Constant", "GlorotUniform", "HeNormal", "VarianceScaling"},
     "keras.optimizers": {"Adam"},
 }
-_WANTED = (
-    "give the folder of a run, a folder that python -m ssrvae_tf.export wrote, or a .keras file of a network of this "
-    "package"
-)
 
 # What damaged files of models raise, by where the damage is; RuntimeError also of encrypted and deeply nested ones.
 DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
-
-
-def refuse(path: Path) -> None:
-    """Say why a file or folder that is not one of ours is not loaded.
-
-    Raises:
-        UserError: if there is anything at `path`, other than a folder without a model.
-    """
-    if path.is_file():
-        raise UserError(f"{path}: such a file may run code of its own when it is loaded: not loaded; {_WANTED}")
-    for name in ("saved_model.pb", "saved_model.pbtxt"):
-        if (path / name).is_file() or any(path.glob(f"[0-9]*/{name}")):
-            raise UserError(
-                f"{path}: a SavedModel without our settings and weights beside it, whose graph may do anything: not "
-                f"loaded; {_WANTED}"
-            )
 
 
 def check_keras_file(path: Path) -> None:
@@ -58,17 +39,17 @@ def check_keras_file(path: Path) -> None:
             _check_sizes(archive, path)
             config = json.loads(archive.read("config.json"))
     except (*DAMAGE, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{path}: not a .keras file ({one_line(error)}): {_WANTED}") from error
+        raise UserError(f"{path}: not a .keras file ({one_line(error)}): {WANTED}") from error
     if others:
-        raise UserError(f"{path}: it holds {others[0]}, which may run code: not loaded; {_WANTED}")
+        raise UserError(f"{path}: it holds {others[0]}, which may run code: not loaded; {WANTED}")
     top = config.get("registered_name") if isinstance(config, dict) else None
     if not isinstance(top, str) or not top.startswith(_PACKAGE):
-        raise UserError(f"{path}: not a network of this package: {_WANTED}")
+        raise UserError(f"{path}: not a network of this package: {WANTED}")
     # Keras reads no `compile_config` of the model itself: it is loaded without being compiled.
     try:
         _check({name: value for name, value in config.items() if name != "compile_config"}, path)
     except RecursionError as error:
-        raise UserError(f"{path}: not a network of this package, its parts are nested too deep: {_WANTED}") from error
+        raise UserError(f"{path}: not a network of this package, its parts are nested too deep: {WANTED}") from error
 
 
 def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
@@ -77,7 +58,7 @@ def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
         most = _LARGEST if packs else max(_LARGEST, _RATIO * path.stat().st_size)
         if member.file_size > most:
             raise UserError(
-                f"{path}: its {member.filename} unpacks to {member.file_size / 1e6:.0f} MB: not loaded; {_WANTED}"
+                f"{path}: its {member.filename} unpacks to {member.file_size / 1e6:.0f} MB: not loaded; {WANTED}"
             )
 
 
@@ -88,7 +69,7 @@ def _check(value, path: Path) -> None:
             name = value.get("registered_name") or value["class_name"]
             raise UserError(
                 f"{path}: it names {str(name)[:60]!r} of {str(value.get('module'))[:60]!r}, which may run code: not "
-                f"loaded; {_WANTED}"
+                f"loaded; {WANTED}"
             )
         value = list(value.values())
     if isinstance(value, list):

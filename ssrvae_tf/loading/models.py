@@ -1,4 +1,4 @@
-"""Models by name, by the folder of a run or an export, or from a .keras file."""
+"""Models from what `ssrvae_tf.loading.places` finds: numbers and settings only, no code."""
 
 from __future__ import annotations
 
@@ -16,57 +16,15 @@ from tensorflow import keras
 from ssrvae_tf import config as configuration
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.loading import keras_files
+from ssrvae_tf.loading.places import CONFIG, WEIGHTS, find, keras_file
 from ssrvae_tf.loading.weight_files import check_weights
 from ssrvae_tf.models import SRNetwork, StyleVAE
-from ssrvae_tf.versions import looking_for, newest
 
-SHIPPED = Path(__file__).parents[1] / "weights"
-WEIGHTS, CONFIG = "model.weights.h5", "config.yaml"
-KERAS = "model.keras"  # instead of both, for networks that no run can have
 # Queries of global attention held at once, where the run's settings leave it open: a photo of 256x256 would otherwise
 # take 17 GB for one attention matrix.
 CHUNK = 1024
 # Numbers in damaged settings ask for more memory than there is, or for what no operator takes.
 _DAMAGE = (*keras_files.DAMAGE, MemoryError, tf.errors.OpError)
-
-
-def shipped() -> list[str]:
-    """Names of the sets of weights that come with the package."""
-    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{CONFIG}"))
-
-
-def find(name_or_run: str | os.PathLike) -> Path:
-    """The folder that holds a model's settings and weights.
-
-    Args:
-        name_or_run: a shipped name, the folder of a run or of an exported version, or the folder of all exported
-            versions, of which the newest is taken.
-
-    Raises:
-        UserError: if it is none of these.
-    """
-    given = Path(name_or_run)
-    with looking_for(given):
-        for folder in (given, newest(given, CONFIG), SHIPPED / name_or_run):
-            if folder and (folder / CONFIG).is_file():
-                if not (folder / WEIGHTS).is_file():
-                    raise UserError(f"{folder}: no {WEIGHTS} yet: let its first epoch end")
-                return folder
-        keras_files.refuse(given)
-    names = ", ".join(shipped()) or "(none shipped)"
-    raise UserError(f"{name_or_run}: no such model: give the --out folder of a run, or one of {names}")
-
-
-def keras_file(path: str | os.PathLike) -> Path | None:
-    """The .keras file that `path` is, or that lies in this exported version or in the newest one; None without one.
-
-    Raises:
-        UserError: if `path` cannot be looked for, such as a name that is too long.
-    """
-    path = Path(path)
-    with looking_for(path):
-        folder = path if (path / KERAS).is_file() else newest(path, KERAS)
-        return folder / KERAS if folder else path if path.suffix == ".keras" and path.is_file() else None
 
 
 def build(settings: configuration.FitConfig) -> keras.Model:

@@ -20,11 +20,9 @@ import pyvips
 from PIL import Image, ImageCms, ImageOps
 
 from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
 from ssrvae_tf.photos.writing import replacing
 
-FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
-SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
-MAX_MEGAPIXELS = 100.0
 _LONGEST = {"jpeg": 65_500, "webp": 16_383}
 _SIXTEEN = ("png", "tiff")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -15,6 +15,7 @@ from typing import Callable
 from PIL import Image
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos.formats import FORMATS, SUFFIXES
 from ssrvae_tf.photos.writing import runs
 
 # Pillow knows these by name only, or needs another program to read them.
@@ -186,6 +187,20 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
                 path = path.with_name(f"{path.stem}_{mark:08x}{path.suffix}")
         items.append(Item(source.path, path))
     return items
+
+
+def pair_name(source: Source, apart: bool) -> str:
+    """What both photos of a pair are called; `apart` tells `a.jpg` and `a.png` apart."""
+    return f"{source.path.name if apart else source.path.stem}.png"
+
+
+def result_name(source: Source, apart: bool, factor: float, kind: str) -> str:
+    """What a result is called; `apart` tells those of `a.jpg` and `a.png` apart."""
+    path = source.path
+    suffix = path.suffix if path.suffix.lower() in SUFFIXES else ".png"
+    if kind != "keep" and SUFFIXES[suffix.lower()] != kind:
+        suffix = FORMATS[kind]
+    return f"{path.name if apart else path.stem}_x{factor:g}{suffix}"
 
 
 def check_folder(folder: Path, option: str) -> None:

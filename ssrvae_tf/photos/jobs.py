@@ -11,16 +11,15 @@ import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import TYPE_CHECKING, Callable, Iterator
 
-from jsonargparse.typing import PositiveFloat, PositiveInt
 from tqdm import tqdm
 
-from ssrvae_tf.command_line import Parser
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos import files as photo_files
-from ssrvae_tf.photos.files import Photo
 from ssrvae_tf.photos.folders import Item
+
+if TYPE_CHECKING:
+    from ssrvae_tf.photos.files import Photo
 
 # What no other photo of the job will be spared.
 _HOPELESS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
@@ -72,27 +71,15 @@ class Outcome:
             print(self.written[0])
 
 
-def add_options(parser: Parser) -> None:
-    """What every job over photos can be told."""
-    parser.flag("--overwrite", "make results anew that are there already; else they are skipped")
-    most = photo_files.MAX_MEGAPIXELS
-    parser.add("--max-megapixels", "N", f"refuse larger photos (default: {most:g})", type=PositiveFloat, default=most)
-
-
-def add_local_options(parser: Parser) -> None:
-    """`add_options`, and what only a job on one machine can be told."""
-    add_options(parser)
-    parser.flag("--recursive", "take what lies in folders of the named folders, too")
-    text = "threads that read, and as many that write (default: 2)"
-    parser.add("--jobs", "N", text, type=PositiveInt, default=2)
-
-
 def measured(items: list[Item], outcome: Outcome, max_megapixels: float, jobs: int) -> list[Item]:
     """The items whose heads can be read, with their sizes. The others go to `outcome`."""
+    if not items:
+        return []
+    from ssrvae_tf.photos import files  # which libvips takes a while to load for
 
     def measure(item):
         try:
-            item.width, item.height = photo_files.measure(item.source, max_megapixels)
+            item.width, item.height = files.measure(item.source, max_megapixels)
             return None
         except UserError as error:
             return str(error)

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssrvae_tf.beam import places
-from ssrvae_tf.degrade import pair_name
-from ssrvae_tf.photos.folders import Source, plan
-from ssrvae_tf.upscale import result_name
+from ssrvae_tf.photos.folders import Source, pair_name, plan, result_name
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from ssrvae_tf.exporting.saved_model import export_saved_model
 from ssrvae_tf.inference.engines import SavedModelEngine
 from ssrvae_tf.inference.enlarger import upscale
 from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading import places
 from ssrvae_tf.models import EDSR, SRNetwork
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +172,7 @@ def test_a_version_is_loaded_as_the_model_that_it_is_from(network, version):
     assert {path.name for path in version.iterdir()} >= {
         "saved_model.pb",
         "variables",
-        *(loading.CONFIG, loading.WEIGHTS),
+        *(places.CONFIG, places.WEIGHTS),
     }
     lr = np.random.default_rng(1).random((1, 9, 11, 3), "float32")
     for folder in (version, version.parent):
@@ -197,10 +198,10 @@ def test_the_graph_can_be_trained_through(served):
 def test_settings_of_the_run_are_kept_without_its_folders(tmp_path):
     settings = tiny("sr", "/photos", tmp_path / "run", sr_network=PLAIN, learning_rate=0.007)
     (tmp_path / "run").mkdir()
-    config.write(settings, tmp_path / "run" / loading.CONFIG)
-    loading.save_weights(loading.build(settings), tmp_path / "run" / loading.WEIGHTS)
+    config.write(settings, tmp_path / "run" / places.CONFIG)
+    loading.save_weights(loading.build(settings), tmp_path / "run" / places.WEIGHTS)
     version = export_saved_model(load(tmp_path / "run"), tmp_path / "models", files_from=tmp_path / "run")
-    kept = config.read(version / loading.CONFIG)
+    kept = config.read(version / places.CONFIG)
     assert (kept.learning_rate, kept.hr, kept.lr, kept.out) == (0.007, None, None, None)
 
 

@@ -12,6 +12,7 @@ from ssrvae_tf.inference import fast_engine
 from ssrvae_tf.inference.engines import KerasEngine, engine
 from ssrvae_tf.inference.fast_engine import FastEngine, fastest
 from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading import places
 
 LARGE_JOB = 10_000_000  # pixels
 
@@ -26,8 +27,8 @@ def run(tmp_path, monkeypatch):
     model.set_weights([rng.normal(0, 0.1, value.shape) for value in model.get_weights()])
     folder = tmp_path / "run"
     folder.mkdir()
-    config.write(settings, folder / loading.CONFIG)
-    loading.save_weights(model, folder / loading.WEIGHTS)
+    config.write(settings, folder / places.CONFIG)
+    loading.save_weights(model, folder / places.WEIGHTS)
     return folder
 
 
@@ -64,7 +65,7 @@ def test_other_weights_get_another_file(made):
     shutil.copytree(made, other)
     model = loading.load(other)
     model.set_weights([value + 0.01 for value in model.get_weights()])
-    loading.save_weights(model, other / loading.WEIGHTS)
+    loading.save_weights(model, other / places.WEIGHTS)
     assert isinstance(fastest(engine(other), other, 1), KerasEngine)
 
 

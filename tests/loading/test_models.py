@@ -15,6 +15,7 @@ from tiny_saved_models import Bicubic, save
 from ssrvae_tf import config, load, pack
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading import places
 from ssrvae_tf.models import EDSR
 
 
@@ -48,9 +49,9 @@ def test_a_run_is_loaded_as_it_was(run):
 
 def test_a_packed_run_is_loaded_by_name_in_float32_and_holds_no_local_paths(run, tmp_path, monkeypatch):
     folder, model = run
-    monkeypatch.setattr(loading, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(places, "SHIPPED", tmp_path / "shipped")
     packed = pack.pack(folder, "faces-new")
-    assert loading.shipped() == ["faces-new"]
+    assert places.shipped() == ["faces-new"]
     assert {value.dtype for value in weights(packed).values()} == {np.dtype("float16")}
     loaded = load("faces-new")
     assert {variable.dtype for variable in loaded.weights} == {tf.float32}
@@ -118,8 +119,8 @@ def test_the_newest_exported_version_is_taken(run, tmp_path):
         (tmp_path / "models" / str(number)).mkdir(parents=True)
         for file in folder.iterdir():
             (tmp_path / "models" / str(number) / file.name).write_bytes(file.read_bytes())
-    assert loading.find(tmp_path / "models") == tmp_path / "models" / "10"
-    assert loading.find(tmp_path / "models" / "2") == tmp_path / "models" / "2"
+    assert places.find(tmp_path / "models") == tmp_path / "models" / "10"
+    assert places.find(tmp_path / "models" / "2") == tmp_path / "models" / "2"
     np.testing.assert_array_equal(outcome(load(tmp_path / "models")), outcome(model))
 
 
