@@ -11,7 +11,7 @@ from ssrvae_tf import command_line
 from ssrvae_tf.command_line import Folder, Glob
 from ssrvae_tf.errors import UserError
 
-Side = restricted_number_type("Side", int, (">=", 16), docstring="a whole number, at least 16")
+Side = restricted_number_type("Side", int, (">=", 12), docstring="a whole number, at least 12")
 
 
 def work(
@@ -76,7 +76,7 @@ def test_values_have_the_types_of_the_signature_and_null_is_a_name():
         ("a --out b --jobs=two", "--jobs two: it must be a whole number, at least 1"),
         ("a --out b --seed -1", "--seed -1: it must be a whole number, at least 0"),
         ("a --out b --max-megapixels 0", "--max-megapixels 0: it must be a number above 0"),
-        ("a --out b --tile 8", "--tile 8: it must be auto or a whole number, at least 16"),
+        ("a --out b --tile 8", "--tile 8: it must be auto or a whole number, at least 12"),
         ("a --out b --kind gif", "--kind gif: it must be one of keep, png"),
     ],
 )

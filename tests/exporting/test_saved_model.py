@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from stand_in_server import Servable, Status
+from stand_in_server.servables import Servable, Status
 from tiny_runs import PLAIN, small_style_vae, tiny
 from tiny_saved_models import decoded, encoded, photo
 
