@@ -1,8 +1,8 @@
 """Command lines, made from the signature and the docstring of the function that does the work.
 
 A parameter `max_megapixels: PositiveFloat = 100.0` is the option `--max-megapixels X`, one that is False is a flag, one
-without a default must be given. What the docstring says under `Args:` is its help. jsonargparse checks the types;
-`Annotated[str, "DIR"]` says what stands for a value in the help.
+that is a list may be given several times, one without a default must be given. What the docstring says under `Args:` is
+its help. jsonargparse checks the types; `Annotated[str, "DIR"]` says what stands for a value in the help.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def read(
             continue
         more = {**more, "required": True} if parameter.required else {**more, "default": parameter.default}
         more = {"action": "store_true"} if parameter.default is False else more
+        more = {**more, "type": get_args(kind)[0], "action": "append"} if get_origin(kind) is list else more
         parser.add_argument(names[name], dest=name, help=parameter.help, **more)
     others = [] if rest else None
     words = checked(sys.argv[1:] if arguments is None else arguments, names.values(), others)

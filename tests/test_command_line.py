@@ -119,3 +119,18 @@ def test_another_function_may_document_what_is_the_same():
         """As `work`."""
 
     assert command_line.parameters(alike, like=work)["jobs"].text == "threads."
+
+
+def test_a_list_is_an_option_that_may_be_repeated():
+    def several(hr: Annotated[List[str], "NAME=DIR"], lr: Optional[List[str]] = None):
+        """Do work.
+
+        Args:
+            hr: folders.
+            lr: more of them.
+        """
+
+    found = command_line.read(several, "a.module", ["--hr", "a=b", "--hr=c=d"])
+    assert found == {"hr": ["a=b", "c=d"], "lr": None}
+    with pytest.raises(UserError, match="--hr: not given"):
+        command_line.read(several, "a.module", [])

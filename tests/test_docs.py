@@ -2,8 +2,9 @@
 
 Training commands get options appended that make them tiny. Left out are:
 `make` and `source` (the tests would start themselves; targets and paths are checked), `pip`, `jupyter` and
-`tensorboard` (they fetch or never end; the names are checked), `pack` (it writes into the package), and training and
-Beam's `--runner` on several machines (they are not there; the options are parsed).
+`tensorboard` (they fetch or never end; the names are checked), the fetching of the FID's network (a stand-in takes its
+place), `pack` (it writes into the package), and training and Beam's `--runner` on several machines (they are not there;
+the options are parsed).
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv[:])
     monkeypatch.setattr(loading, "load", quick_load)
+    monkeypatch.setattr("tensorflow_hub.load", lambda address: published_inception)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     photos = [Image.open(path).convert("RGB") for path in sample_photos()]
     for name, side, size in (("faces", 128, 128), ("small_faces", 128, 40), ("scenes", 128, 96)):
@@ -89,6 +91,10 @@ def make_feature_model(path: str) -> None:
 
     module = Colour()
     tf.saved_model.save(module, path, {"serving_default": module.features})
+
+
+def published_inception(images):
+    return {"pool_3": tf.reduce_mean(images, (1, 2), keepdims=True), "logits": images}
 
 
 def run_module(name: str, arguments: list[str]) -> None:
@@ -153,6 +159,8 @@ def test_other_commands_name_what_is_there(name):
             assert set(worker) == {"cluster", "task"} and worker["task"]["index"] < len(worker["cluster"]["worker"])
             assert words[1:4] == ["python", "-m", "ssrvae_tf.fit"]
             config.parse([word.replace("configs/", f"{ROOT}/configs/") for word in words[4:]])
+        elif words[0] == "export":
+            assert words[1].startswith("TFHUB_CACHE_DIR=")
         elif "--runner" in words:
             pipeline_options = pytest.importorskip("apache_beam.options.pipeline_options")
             flags = importlib.import_module(words[2]).parse(words[3:])["flags"]

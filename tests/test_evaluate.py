@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from ssrvae_tf.config import FitConfig
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.evaluate import main
+from ssrvae_tf.loading import places
 
 
 class Network:
@@ -137,6 +139,12 @@ def test_a_style_vae_is_measured_against_real_small_photos(models, photo_folder,
         (["--model", "faces-x4", "--crop", "8"], "leaves 8 pixels"),
         (["--model", "faces-x4", "--lr", "small", "--features", "nowhere"], "no SavedModel"),
         (["--model", "faces-x4", "--out", "."], "a file is wanted"),
+        (["--model", "faces-x4", "--out", "/proc/no/figures.json"], "cannot be written"),
+        (["--model", "faces-x4", "--grid", "--crop", "64"], "--crop: not for --grid"),
+        (["--model", "faces-x4", "--unusual"], "--unusual: only for --grid"),
+        (["--model", "faces-x4", "--hr", "other"], "several folders are for --grid"),
+        (["--model", "runs/style", "--grid"], "is a StyleVAE"),
+        (["--model", "faces-x4", "--grid", "--side", "3"], "--side 3: at least 11"),
     ],
 )
 def test_what_does_not_go_together_is_refused_in_one_line(models, photo_folder, options, complaint):
@@ -158,3 +166,54 @@ def test_ill_typed_and_unknown_options_are_refused(models, photo_folder, options
     with pytest.raises(UserError, match=complaint) as caught:
         main(["--model", "faces-x4", "--hr", str(photo_folder), *options])
     assert "\n" not in str(caught.value)
+
+
+def test_an_out_that_cannot_be_written_is_refused_before_anything_is_loaded(models, photo_folder, monkeypatch):
+    def load(name):
+        raise AssertionError("too late")
+
+    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", types.SimpleNamespace(load=load))
+    with pytest.raises(UserError, match="--out /proc/no/grid: cannot be written"):
+        main(["--model", "faces-x4", "--grid", "--hr", str(photo_folder), "--out", "/proc/no/grid"])
+
+
+def test_the_grid_takes_named_folders_and_leaves_tables_and_pictures(
+    models, photo_folder, small_folder, tmp_path, capsys
+):
+    command = [
+        "--model",
+        "faces-x4",
+        "--grid",
+        "--limit",
+        "2",
+        "--side",
+        "48",
+        "--unusual",
+        "--out",
+        str(tmp_path / "g"),
+    ]
+    main([*command, "--hr", f"photos={photo_folder}", "--hr", str(small_folder)])
+    said = capsys.readouterr().out
+    assert "| photos | clean |" in said and "| small | JPEG 35 |" in said and "| small | dust |" in said
+    assert "of 32 rows below bicubic" in said
+    assert sorted(path.name for path in (tmp_path / "g").iterdir()) == [
+        "grid.csv",
+        "grid.json",
+        "grid.md",
+        "grid.png",
+        "worst.png",
+    ]
+    with pytest.raises(UserError, match="two sets of one name"):
+        main([*command, "--hr", str(photo_folder), "--hr", str(photo_folder)])
+
+
+def test_photos_are_framed_as_the_model_was_trained(models, photo_folder, monkeypatch, capsys):
+    command = ["--model", "faces-x4", "--hr", str(photo_folder), "--limit", "1", "--crop", "64"]
+    main(command)
+    main([*command, "--framing", "centre"])
+    monkeypatch.setattr(places, "settings", lambda name: FitConfig(crop="random"))
+    main(command)
+    main([*command, "--framing", "fit"])
+    titles = [line for line in capsys.readouterr().out.splitlines() if "HR photos" in line]
+    ends = ["shrunk to 64", "centres of 64 at full size", "centres of 64 at full size", "shrunk to 64"]
+    assert [title.endswith(end) for title, end in zip(titles, ends)] == [True] * 4

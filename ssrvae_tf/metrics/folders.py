@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.metrics import Features, Report
 from ssrvae_tf.metrics.comparison import compare_degradations, compare_pairs, compare_real, degradation
+from ssrvae_tf.metrics.grid import UNUSUAL, USUAL, Grid, grid
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import find_photos
 
@@ -90,6 +92,40 @@ def evaluate(
     report.settings = {"model": name, "hr": hr, "lr": lr, "style": style, "features": features}
     report.settings.update(crop=crop, framing=framing, limit=limit, seed=seed)
     return report
+
+
+def evaluate_grid(
+    enlarge: Callable,
+    scale: int,
+    hr: dict[str, str | Path],
+    side: int = 448,
+    unusual: bool = False,
+    limit: int | None = None,
+    seed: int = 0,
+    name: str = "model",
+) -> Grid:
+    """Whole photos of several folders, harmed in known ways and enlarged.
+
+    Args:
+        enlarge: uint8 (h, w, 3) -> uint8 (scale h, scale w, 3), such as `ssrvae_tf.upscale` with a model.
+        scale: by which it enlarges.
+        hr: set -> folder of sharp photos.
+        side: photos are shrunk until no side is longer: so large are faces and scenes that are looked at.
+        unusual: also harm them as `ssrvae_tf.metrics.grid.UNUSUAL` says.
+        limit: at most so many photos of each folder, drawn by `seed`.
+        seed: of the drawing of photos, and of noise.
+        name: of the model, for the record.
+
+    Raises:
+        UserError: if a folder is of no use.
+    """
+    if side < _SMALLEST:
+        raise UserError(f"--side {side}: at least {_SMALLEST} is wanted")
+    photos = {each: read_whole(folder, side, scale, limit, seed) for each, folder in hr.items()}
+    ways = USUAL + UNUSUAL if unusual else USUAL
+    found = grid(enlarge, photos, scale, ways, seed)
+    found.settings = {"model": name, "hr": hr, "side": side, "limit": limit, "seed": seed}
+    return found
 
 
 def is_style_vae(model) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Iterator
@@ -62,6 +63,25 @@ def check_writable(path: Path, option: str) -> None:
         raise UserError(f"{option} {path}: there is no folder {path.parent}: make it first")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{option} {path}: no permission to write in {path.parent}: choose another folder")
+
+
+def check_folder_for(path: str | os.PathLike, option: str, is_folder: bool = False) -> None:
+    """Find out before the work starts that nothing can be written to `path`; its folder is made.
+
+    Args:
+        option: that gave the path.
+        is_folder: it is the folder itself.
+
+    Raises:
+        UserError: it names both.
+    """
+    folder = Path(path) if is_folder else Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"{option} {path}: cannot be written ({error.strerror}): choose another place") from error
 
 
 def write_picture(image: Image.Image, path: Path) -> Path:
