@@ -96,9 +96,9 @@ class StatisticsNetwork(keras.layers.Layer):
 
 
 def mean_and_deviation(features: tf.Tensor) -> tf.Tensor:
-    """Each channel's mean and standard deviation over H and W: (B, H, W, C) -> (B, 2 C), in features' dtype.
+    """Each channel's mean and standard deviation over H and W: (B, H, W, C) -> (B, 2 C), float32.
 
     A degradation shows in how strong the filters answer, not in where.
     """
     mean, variance = tf.nn.moments(tf.cast(features, tf.float32), [1, 2])
-    return tf.cast(tf.concat([mean, tf.sqrt(variance + 1e-6)], -1), features.dtype)
+    return tf.concat([mean, tf.sqrt(variance + 1e-6)], -1)

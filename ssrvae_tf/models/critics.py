@@ -16,19 +16,20 @@ class PairCritic(keras.layers.Layer):
     """
 
     def __init__(self, filters=(32, 64, 64), units: int = 64, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # an image rounded to 8 bits has no faint noise left
         self.filters, self.units = tuple(filters), units
 
     def build(self, input_shape):
+        own = {"padding": "same", "activation": "relu", "dtype": self.dtype_policy}
         self.convolutions = [
-            keras.layers.Conv2D(count, 3, 1 if i == 0 else 2, padding="same", activation="relu", name=f"conv_{i}")
+            keras.layers.Conv2D(count, 3, 1 if i == 0 else 2, name=f"conv_{i}", **own)
             for i, count in enumerate(self.filters)
         ]
         channels = 3
         for layer in self.convolutions:
             layer.build((None, None, None, channels))
             channels = layer.filters
-        self.hidden = keras.layers.Dense(2 * self.units, "relu", name="hidden")
+        self.hidden = keras.layers.Dense(2 * self.units, "relu", name="hidden", dtype=self.dtype_policy)
         self.hidden.build((None, 2 * sum(self.filters)))
         self.heads = [keras.layers.Dense(self.units, dtype="float32", name=name) for name in ("f", "g")]
         for head in self.heads:
@@ -57,18 +58,19 @@ class Discriminator(keras.layers.Layer):
     """Real or made, patch by patch: (B, h, w, 3) -> (B, h / 8, w / 8, 1) float32. It sees the high-pass too."""
 
     def __init__(self, filters=(32, 64, 96, 96), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # as in PairCritic
         self.filters = tuple(filters)
 
     def build(self, input_shape):
         self.convolutions = [
-            keras.layers.Conv2D(count, 3 if i == 0 else 4, 1 if i == 0 else 2, padding="same", name=f"conv_{i}")
+            keras.layers.Conv2D(count, 3 if i == 0 else 4, 1 if i == 0 else 2, name=f"conv_{i}", **own)
             for i, count in enumerate(self.filters)
         ]
         channels = 6
         for layer in self.convolutions:
             layer.build((None, None, None, channels))
             channels = layer.filters
+        own = {"padding": "same", "dtype": self.dtype_policy}
         self.score = keras.layers.Conv2D(1, 1, dtype="float32", name="score")
         self.score.build((None, None, None, channels))
         self.built = True

@@ -38,6 +38,7 @@ class StyleVAE(keras.Model):
         adain, mutual_information: False leaves them out (table 5).
         encoder_strides: of E_LR's residual blocks.
         weights: `LossWeights`, or a dictionary of its fields.
+        dtype: the precision of all its networks; None: Keras' global one. Not part of the configuration.
     """
 
     def __init__(
@@ -54,16 +55,17 @@ class StyleVAE(keras.Model):
         name: str = "style_vae",
         **kwargs,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, autocast=False, **kwargs)
         if form not in ("transfer", "paper"):
             raise ValueError(f'form is {form!r}: it must be "transfer" or "paper"')
         self.scale, self.lr_size, self.form, self.latent_dim, self.filters = scale, lr_size, form, latent_dim, filters
         self.adain, self.mutual_information = adain, mutual_information
         self.encoder_strides = tuple(encoder_strides)
         self.loss_weights_ = weights if isinstance(weights, LossWeights) else LossWeights(**(weights or {}))
-        self.encoder_lr = StyleEncoder(latent_dim, filters, encoder_strides, name="encoder_lr")
-        self.encoder_hr = ContentEncoder(scale, filters, name="encoder_hr")
-        self.generator = Generator(adain, _NOISE_CHANNELS if form == "transfer" else 0, name="generator")
+        own = {"dtype": self.dtype_policy}
+        self.encoder_lr = StyleEncoder(latent_dim, filters, encoder_strides, name="encoder_lr", **own)
+        self.encoder_hr = ContentEncoder(scale, filters, name="encoder_hr", **own)
+        self.generator = Generator(adain, _NOISE_CHANNELS if form == "transfer" else 0, name="generator", **own)
         self.sampler = StyleSampler(latent_dim, name="sampler")
 
     # Use.

@@ -164,6 +164,7 @@ def test_mean_and_deviation(rng):
 @pytest.mark.parametrize("shapes", [IMAGES, VECTORS], ids=["images", "vectors"])
 @pytest.mark.parametrize("policy, tolerance", [("mixed_float16", 0.02), ("mixed_bfloat16", 0.1)])
 def test_mixed_precision_gives_float32_scores(rng, shapes, policy, tolerance):
+    assert mean_and_deviation(tf.cast(features, tf.bfloat16)).dtype == tf.float32
     inputs, network = random_pair(rng, shapes), built(shapes)
     mixed = built(shapes, dtype=policy)
     mixed.set_weights(network.get_weights())

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tensorflow as tf
+from tensorflow import keras
 
 from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal
+from tests.layers import reference
 
 
 def random(*shape, seed=0):
@@ -44,3 +47,27 @@ def test_augmentation_is_of_each_image_its_own_repeatable_and_differentiable():
     assert changed.shape == image.shape and np.abs(changed[0] - changed[1]).max() > 0.01
     np.testing.assert_array_equal(changed, augment(image, tf.constant([1, 2])))
     assert np.abs(tape.gradient(total, image)).max() > 0
+
+
+@pytest.mark.parametrize(
+    "make, float32, policy, tolerance",
+    [
+        (PairCritic, ("f", "g"), "mixed_bfloat16", 0.05),
+        (PairCritic, ("f", "g"), "mixed_float16", 0.01),
+        (Discriminator, ("score",), "mixed_bfloat16", 0.45),
+        (Discriminator, ("score",), "mixed_float16", 0.05),
+    ],
+)
+def test_critics_in_mixed_precision_see_faint_noise(make, float32, policy, tolerance):
+    """Their answer to it is that of float32, and their own policy is followed by all layers but the last."""
+    keras.utils.set_random_seed(0)
+    noisy, clean = reference.faint_noise(np.random.default_rng(0))
+    plain, mixed = make(), make(dtype=policy)
+    answers = []
+    for critic in (plain, mixed):
+        scores = critic if make is Discriminator else (lambda images, critic=critic: critic([images, noisy]))
+        scores(clean)
+        critic.set_weights(plain.get_weights())
+        answers.append(reference.answers(scores, noisy, clean))
+    assert np.linalg.norm(answers[1] - answers[0]) < tolerance * np.linalg.norm(answers[0])
+    reference.assert_policy_reaches(mixed, policy, float32)
