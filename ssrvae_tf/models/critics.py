@@ -54,6 +54,14 @@ def joint_and_marginal(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.linalg.diag_part(scores), others
 
 
+def joint_and_shuffled(critic: keras.layers.Layer, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A critic's scores of a batch's pairs, and of each y with its neighbour's x: (B, 1) each. In a batch of 1 that
+    neighbour would be its own: (0, 1)."""
+    count = tf.shape(x)[0]
+    shuffled = critic([tf.roll(x, 1, 0), y])
+    return critic([x, y]), shuffled[: tf.where(count > 1, count, 0)]
+
+
 class Discriminator(keras.layers.Layer):
     """Real or made, patch by patch: (B, h, w, 3) -> (B, h / 8, w / 8, 1) float32. It sees the high-pass too."""
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal
+from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal, joint_and_shuffled
 from tests.layers import reference
 
 
@@ -17,6 +17,14 @@ def test_scores_of_pairs_stand_on_the_diagonal():
     joint, marginal = joint_and_marginal(tf.constant([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]))
     np.testing.assert_array_equal(joint, [0, 4, 8])
     np.testing.assert_array_equal(marginal, [1, 2, 3, 5, 6, 7])
+
+
+@pytest.mark.parametrize("count, shuffled", [(3, [[2, 0], [0, 1], [1, 2]]), (1, np.zeros((0, 2)))])
+def test_a_pair_is_shuffled_with_its_neighbour_and_never_with_itself(count, shuffled):
+    numbers = tf.range(float(count))[:, None]
+    joint, marginal = joint_and_shuffled(lambda pair: tf.concat(pair, -1), numbers, numbers)
+    np.testing.assert_array_equal(joint, np.arange(count)[:, None] + [[0, 0]])
+    np.testing.assert_array_equal(marginal, shuffled)
 
 
 def test_the_pair_critic_scores_each_pair_on_its_own():
