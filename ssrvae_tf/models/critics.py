@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow import keras
 
-from ssrvae_tf.layers import high_pass, mean_and_deviation
+from ssrvae_tf.layers import high_pass, mean_and_deviation, shift_mirrored
 
 
 class PairCritic(keras.layers.Layer):
@@ -70,6 +70,7 @@ class Discriminator(keras.layers.Layer):
         self.filters = tuple(filters)
 
     def build(self, input_shape):
+        own = {"padding": "same", "dtype": self.dtype_policy}
         self.convolutions = [
             keras.layers.Conv2D(count, 3 if i == 0 else 4, 1 if i == 0 else 2, name=f"conv_{i}", **own)
             for i, count in enumerate(self.filters)
@@ -78,7 +79,6 @@ class Discriminator(keras.layers.Layer):
         for layer in self.convolutions:
             layer.build((None, None, None, channels))
             channels = layer.filters
-        own = {"padding": "same", "dtype": self.dtype_policy}
         self.score = keras.layers.Conv2D(1, 1, dtype="float32", name="score")
         self.score.build((None, None, None, channels))
         self.built = True
@@ -94,11 +94,10 @@ class Discriminator(keras.layers.Layer):
 def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Differentiable augmentation for a discriminator that sees few real faces (arXiv 2006.10738): shift by up to an
     eighth, brightness, contrast, saturation, each sample on its own. (B, h, w, 3) -> the same; seed (2,)."""
-    import tensorflow_addons as tfa
-
-    batch, side = tf.shape(images)[0], images.shape[1]
+    batch, height, width = tf.unstack(tf.shape(images)[:3])
     draw = tf.random.stateless_uniform([batch, 5], seed, -1.0, 1.0)
-    images = tfa.image.translate(images, tf.round(draw[:, :2] * side / 8), fill_mode="reflect")
+    sides = tf.cast(tf.stack([width, height]), tf.float32)
+    images = shift_mirrored(images, tf.round(draw[:, :2] * sides / 8.0), (height // 8 + 1, width // 8 + 1))
     brightness, contrast, saturation = tf.unstack(draw[:, 2:, None, None, None], axis=1)
     images += 0.15 * brightness
     middle = tf.reduce_mean(images, [1, 2, 3], keepdims=True)

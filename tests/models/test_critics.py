@@ -47,14 +47,24 @@ def test_the_discriminator_judges_patch_by_patch():
     assert discriminator(random(2, 32, 16, 3)).shape == (2, 4, 2, 1)
 
 
-def test_augmentation_is_of_each_image_its_own_repeatable_and_differentiable():
-    image = tf.Variable(np.repeat(random(1, 16, 16, 3), 2, 0))
-    with tf.GradientTape() as tape:
-        changed = augment(image, tf.constant([1, 2]))
-        total = tf.reduce_sum(changed)
-    assert changed.shape == image.shape and np.abs(changed[0] - changed[1]).max() > 0.01
-    np.testing.assert_array_equal(changed, augment(image, tf.constant([1, 2])))
-    assert np.abs(tape.gradient(total, image)).max() > 0
+def test_augmentation_shifts_and_changes_brightness_contrast_and_saturation():
+    images, seed = random(4, 17, 24, 3), tf.constant([1, 2])
+    draw = tf.random.stateless_uniform([4, 5], seed, -1.0, 1.0).numpy()
+    assert np.abs(np.round(draw[:, :2] * [24 / 8, 17 / 8])).max() > 1
+    for image, (right, down, brightness, contrast, saturation), got in zip(images, draw, augment(images, seed)):
+        top, left = 8 - round(down * 17 / 8), 8 - round(right * 24 / 8)
+        moved = np.pad(image, [(8, 8), (8, 8), (0, 0)], "symmetric")[top : top + 17, left : left + 24]
+        moved = moved + 0.15 * brightness
+        moved = moved.mean() + (moved - moved.mean()) * (1 + 0.3 * contrast)
+        gray = moved.mean(-1, keepdims=True)
+        np.testing.assert_allclose(got, gray + (moved - gray) * (1 + 0.5 * saturation), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_gradient_of_the_augmentation_is_its_adjoint(seed):
+    rng = np.random.default_rng(seed)
+    images, upstream = (rng.normal(size=(8, 16, 16, 3)).astype("float32") for _ in range(2))
+    reference.assert_adjoint(lambda x: augment(x, tf.constant([seed, 0])), images, upstream)
 
 
 @pytest.mark.parametrize(
