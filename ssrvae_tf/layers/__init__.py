@@ -4,7 +4,7 @@ from ssrvae_tf.layers.adain import AdaIN
 from ssrvae_tf.layers.attention import GlobalAttention, LocalAttention
 from ssrvae_tf.layers.blocks import GARB, ICNR, LARB, ResidualBlock, SubPixelUpsampling
 from ssrvae_tf.layers.colour import KeepColours
-from ssrvae_tf.layers.images import bicubic_shrink, high_pass, local_mean
+from ssrvae_tf.layers.images import bicubic_shrink, high_pass, local_mean, shift_mirrored
 from ssrvae_tf.layers.local_relation import local_relation
 from ssrvae_tf.layers.mine import StatisticsNetwork, mean_and_deviation, mutual_information_bound
 
@@ -25,4 +25,5 @@ __all__ = [
     "local_relation",
     "mean_and_deviation",
     "mutual_information_bound",
+    "shift_mirrored",
 ]

@@ -36,7 +36,11 @@ class ResidualBlock(_SameShape):
         self.built = True
 
     def call(self, x):
-        return x + self.second(self.first(x))
+        return x + self.change(x)
+
+    def change(self, x):
+        """What the block adds to x."""
+        return self.second(self.first(x))
 
 
 class _AttentionBlock(_SameShape):

@@ -1,4 +1,4 @@
-"""Fixed image operations: bicubic shrinking, means, high-pass. float32, (B, H, W, C) -> (B, H', W', C)."""
+"""Fixed image operations: bicubic shrinking, means, high-pass, shifts. float32, (B, H, W, C) -> (B, H', W', C)."""
 
 from __future__ import annotations
 
@@ -60,3 +60,22 @@ def local_mean(images: tf.Tensor, size: int) -> tf.Tensor:
 def high_pass(images: tf.Tensor) -> tf.Tensor:
     """What a 3x3 mean takes away."""
     return images - local_mean(images, 3)
+
+
+def shift_mirrored(images: tf.Tensor, offsets: tf.Tensor, margins) -> tf.Tensor:
+    """Move each image by whole pixels; what enters is the image mirrored at its edge, edge pixel included.
+
+    Mirrored first, then moved: what tfa.image.translate's own fill_mode="reflect" gives has another gradient than it
+    should.
+
+    Args:
+        images: (B, H, W, C).
+        offsets: (B, 2), whole numbers of pixels to the right and down.
+        margins: the largest offsets there can be down and to the right, two integers; at most H and W.
+    """
+    import tensorflow_addons as tfa  # seconds, which only a training takes
+
+    height, width = tf.unstack(tf.shape(images)[1:3])
+    top, left = margins
+    moved = tfa.image.translate(tf.pad(images, [[0, 0], [top, top], [left, left], [0, 0]], "SYMMETRIC"), offsets)
+    return tf.ensure_shape(moved[:, top : top + height, left : left + width], images.shape)

@@ -19,7 +19,8 @@ def mutual_information_bound(
 
     Args:
         joint: scores T(x, y) of pairs that belong together, any shape.
-        marginal: scores of shuffled pairs, any shape.
+        marginal: scores of shuffled pairs, any shape. Of none, as in a batch of 1, nothing is known: the bound is 0
+            without a gradient, and the average stays.
         log_average: the logarithm of the moving average so far, a scalar; None takes the batch's own.
         momentum: of the moving average.
 
@@ -28,15 +29,15 @@ def mutual_information_bound(
     """
     joint, marginal = tf.cast(joint, tf.float32), tf.cast(marginal, tf.float32)
     count = tf.cast(tf.size(marginal), tf.float32)
-    log_mean = tf.reduce_logsumexp(marginal) - tf.math.log(count)
-    fixed = tf.stop_gradient(log_mean)
+    log_mean = tf.stop_gradient(tf.reduce_logsumexp(marginal) - tf.math.log(count))
     if log_average is None:
-        average = fixed
+        average, before = log_mean, 0.0
     else:
-        average = tf.reduce_logsumexp([tf.math.log(momentum) + log_average, tf.math.log(1.0 - momentum) + fixed])
+        average = tf.reduce_logsumexp([tf.math.log(momentum) + log_average, tf.math.log(1.0 - momentum) + log_mean])
+        before = log_average
     ratio = tf.reduce_mean(tf.exp(tf.minimum(marginal - average, _LARGEST_EXPONENT)))
-    bound = tf.reduce_mean(joint) - fixed - (ratio - tf.stop_gradient(ratio))
-    return bound, average
+    bound = tf.reduce_mean(joint) - log_mean - (ratio - tf.stop_gradient(ratio))
+    return tf.where(count > 0.0, bound, 0.0), tf.where(count > 0.0, average, before)
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")
@@ -96,9 +97,9 @@ class StatisticsNetwork(keras.layers.Layer):
 
 
 def mean_and_deviation(features: tf.Tensor) -> tf.Tensor:
-    """Each channel's mean and standard deviation over H and W: (B, H, W, C) -> (B, 2 C), in features' dtype.
+    """Each channel's mean and standard deviation over H and W: (B, H, W, C) -> (B, 2 C), float32.
 
     A degradation shows in how strong the filters answer, not in where.
     """
     mean, variance = tf.nn.moments(tf.cast(features, tf.float32), [1, 2])
-    return tf.cast(tf.concat([mean, tf.sqrt(variance + 1e-6)], -1), features.dtype)
+    return tf.concat([mean, tf.sqrt(variance + 1e-6)], -1)

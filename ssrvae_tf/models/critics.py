@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow import keras
 
-from ssrvae_tf.layers import high_pass, mean_and_deviation
+from ssrvae_tf.layers import high_pass, mean_and_deviation, shift_mirrored
 
 
 class PairCritic(keras.layers.Layer):
@@ -16,19 +16,20 @@ class PairCritic(keras.layers.Layer):
     """
 
     def __init__(self, filters=(32, 64, 64), units: int = 64, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # an image rounded to 8 bits has no faint noise left
         self.filters, self.units = tuple(filters), units
 
     def build(self, input_shape):
+        own = {"padding": "same", "activation": "relu", "dtype": self.dtype_policy}
         self.convolutions = [
-            keras.layers.Conv2D(count, 3, 1 if i == 0 else 2, padding="same", activation="relu", name=f"conv_{i}")
+            keras.layers.Conv2D(count, 3, 1 if i == 0 else 2, name=f"conv_{i}", **own)
             for i, count in enumerate(self.filters)
         ]
         channels = 3
         for layer in self.convolutions:
             layer.build((None, None, None, channels))
             channels = layer.filters
-        self.hidden = keras.layers.Dense(2 * self.units, "relu", name="hidden")
+        self.hidden = keras.layers.Dense(2 * self.units, "relu", name="hidden", dtype=self.dtype_policy)
         self.hidden.build((None, 2 * sum(self.filters)))
         self.heads = [keras.layers.Dense(self.units, dtype="float32", name=name) for name in ("f", "g")]
         for head in self.heads:
@@ -53,16 +54,25 @@ def joint_and_marginal(scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.linalg.diag_part(scores), others
 
 
+def joint_and_shuffled(critic: keras.layers.Layer, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A critic's scores of a batch's pairs, and of each y with its neighbour's x: (B, 1) each. In a batch of 1 that
+    neighbour would be its own: (0, 1)."""
+    count = tf.shape(x)[0]
+    shuffled = critic([tf.roll(x, 1, 0), y])
+    return critic([x, y]), shuffled[: tf.where(count > 1, count, 0)]
+
+
 class Discriminator(keras.layers.Layer):
     """Real or made, patch by patch: (B, h, w, 3) -> (B, h / 8, w / 8, 1) float32. It sees the high-pass too."""
 
     def __init__(self, filters=(32, 64, 96, 96), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # as in PairCritic
         self.filters = tuple(filters)
 
     def build(self, input_shape):
+        own = {"padding": "same", "dtype": self.dtype_policy}
         self.convolutions = [
-            keras.layers.Conv2D(count, 3 if i == 0 else 4, 1 if i == 0 else 2, padding="same", name=f"conv_{i}")
+            keras.layers.Conv2D(count, 3 if i == 0 else 4, 1 if i == 0 else 2, name=f"conv_{i}", **own)
             for i, count in enumerate(self.filters)
         ]
         channels = 6
@@ -84,11 +94,10 @@ class Discriminator(keras.layers.Layer):
 def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Differentiable augmentation for a discriminator that sees few real faces (arXiv 2006.10738): shift by up to an
     eighth, brightness, contrast, saturation, each sample on its own. (B, h, w, 3) -> the same; seed (2,)."""
-    import tensorflow_addons as tfa
-
-    batch, side = tf.shape(images)[0], images.shape[1]
+    batch, height, width = tf.unstack(tf.shape(images)[:3])
     draw = tf.random.stateless_uniform([batch, 5], seed, -1.0, 1.0)
-    images = tfa.image.translate(images, tf.round(draw[:, :2] * side / 8), fill_mode="reflect")
+    sides = tf.cast(tf.stack([width, height]), tf.float32)
+    images = shift_mirrored(images, tf.round(draw[:, :2] * sides / 8.0), (height // 8 + 1, width // 8 + 1))
     brightness, contrast, saturation = tf.unstack(draw[:, 2:, None, None, None], axis=1)
     images += 0.15 * brightness
     middle = tf.reduce_mean(images, [1, 2, 3], keepdims=True)

@@ -14,7 +14,8 @@ class StyleEncoder(keras.layers.Layer):
 
     (B, h, w, 3) in [0, 1] -> mean and log standard deviation of z_LR, each (B, latent_dim), float32. The image's
     high-pass stands beside it, and each size's features are pooled to means and deviations: a degradation shows in how
-    strong edges and noise are, not in where.
+    strong edges and noise are, not in where. Of a mixed policy only the residual blocks' convolutions take note: faint
+    noise drowns where an image, or what the blocks add up to, is rounded to bfloat16's 8 bits.
 
     Args:
         latent_dim: size of z_LR. 256, the paper's.
@@ -23,21 +24,22 @@ class StyleEncoder(keras.layers.Layer):
     """
 
     def __init__(self, latent_dim: int = 256, filters: int = 64, strides=(1, 1, 2, 1, 1, 2, 1, 1), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.latent_dim, self.filters, self.strides = latent_dim, filters, tuple(strides)
 
     def build(self, input_shape):
-        self.stem = keras.layers.Conv2D(self.filters, 3, padding="same", activation="relu", name="stem")
+        own = {"padding": "same", "activation": "relu", "dtype": "float32"}
+        self.stem = keras.layers.Conv2D(self.filters, 3, name="stem", **own)
         self.stem.build((None, None, None, 6))
         self.shrinking, self.blocks = {}, []
         for i, stride in enumerate(self.strides):
             if stride > 1:
                 name = f"shrink_{i}"
-                layer = keras.layers.Conv2D(self.filters, 3, stride, padding="same", activation="relu", name=name)
+                layer = keras.layers.Conv2D(self.filters, 3, stride, name=name, **own)
                 layer.build((None, None, None, self.filters))
                 setattr(self, name, layer)
                 self.shrinking[str(i)] = layer
-            self.blocks.append(ResidualBlock(name=f"block_{i}"))
+            self.blocks.append(ResidualBlock(name=f"block_{i}", dtype=self.dtype_policy))
             self.blocks[-1].build((None, None, None, self.filters))
         near_prior = keras.initializers.VarianceScaling(0.1)
         self.head = keras.layers.Dense(
@@ -54,7 +56,7 @@ class StyleEncoder(keras.layers.Layer):
             if str(i) in self.shrinking:
                 pooled.append(mean_and_deviation(x))
                 x = self.shrinking[str(i)](x)
-            x = block(x)
+            x += tf.cast(block.change(x), tf.float32)
         pooled.append(mean_and_deviation(x))
         mean, log_deviation = tf.split(self.head(tf.concat(pooled, -1)), 2, -1)
         # Between e^-6 and e^2: no face can make the KL infinite.
@@ -77,9 +79,10 @@ class ContentEncoder(keras.layers.Layer):
         self.scale, self.filters, self.count = scale, filters, blocks
 
     def build(self, input_shape):
-        self.stem = keras.layers.Conv2D(self.filters, 3, padding="same", name="stem")
+        policy = self.dtype_policy
+        self.stem = keras.layers.Conv2D(self.filters, 3, padding="same", name="stem", dtype=policy)
         self.stem.build((None, None, None, 3 * self.scale**2))
-        self.blocks = [ResidualBlock(name=f"block_{i}") for i in range(self.count)]
+        self.blocks = [ResidualBlock(name=f"block_{i}", dtype=policy) for i in range(self.count)]
         for block in self.blocks:
             block.build((None, None, None, self.filters))
         self.built = True
@@ -115,11 +118,12 @@ class Generator(keras.layers.Layer):
         content, style, _ = input_shape
         channels = content[-1]
         wide = (None, None, None, channels)
+        own = {"dtype": self.dtype_policy}
         if not self.adain:
-            self.join = keras.layers.Conv2D(channels, 1, name="join")
+            self.join = keras.layers.Conv2D(channels, 1, name="join", **own)
             self.join.build((None, None, None, channels + style[-1]))
-        self.blocks = [ResidualBlock(name=f"block_{i}") for i in range(self.count)]
-        self.styles = [AdaIN(kernel_initializer="glorot_uniform", name=f"adain_{i}") for i in range(self.count)]
+        self.blocks = [ResidualBlock(name=f"block_{i}", **own) for i in range(self.count)]
+        self.styles = [AdaIN(kernel_initializer="glorot_uniform", name=f"adain_{i}", **own) for i in range(self.count)]
         self.strengths, self.spreads = [], []
         for i in range(self.count):
             self.blocks[i].build(wide)
@@ -127,7 +131,7 @@ class Generator(keras.layers.Layer):
                 self.styles[i].build([wide, style])
             if self.noise_channels:
                 self.strengths.append(self._strength(f"noise_{i}", style))
-                spread = keras.layers.Conv2D(channels, 1, use_bias=False, name=f"spread_{i}")
+                spread = keras.layers.Conv2D(channels, 1, use_bias=False, name=f"spread_{i}", **own)
                 spread.build((None, None, None, self.noise_channels))
                 self.spreads.append(spread)
         last = channels

@@ -10,7 +10,7 @@ from tensorflow import keras
 
 from ssrvae_tf.config import LossWeights
 from ssrvae_tf.layers import StatisticsNetwork, bicubic_shrink, local_mean, mutual_information_bound
-from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal
+from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal, joint_and_shuffled
 from ssrvae_tf.models.degradation_losses import band_energy_distance, transfer_distance
 from ssrvae_tf.models.steps import minimise, reported, scaled, unscaled
 from ssrvae_tf.models.style_networks import ContentEncoder, Generator, StyleEncoder
@@ -38,6 +38,7 @@ class StyleVAE(keras.Model):
         adain, mutual_information: False leaves them out (table 5).
         encoder_strides: of E_LR's residual blocks.
         weights: `LossWeights`, or a dictionary of its fields.
+        dtype: the precision of all its networks; None: Keras' global one. Not part of the configuration.
     """
 
     def __init__(
@@ -54,16 +55,17 @@ class StyleVAE(keras.Model):
         name: str = "style_vae",
         **kwargs,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, autocast=False, **kwargs)
         if form not in ("transfer", "paper"):
             raise ValueError(f'form is {form!r}: it must be "transfer" or "paper"')
         self.scale, self.lr_size, self.form, self.latent_dim, self.filters = scale, lr_size, form, latent_dim, filters
         self.adain, self.mutual_information = adain, mutual_information
         self.encoder_strides = tuple(encoder_strides)
         self.loss_weights_ = weights if isinstance(weights, LossWeights) else LossWeights(**(weights or {}))
-        self.encoder_lr = StyleEncoder(latent_dim, filters, encoder_strides, name="encoder_lr")
-        self.encoder_hr = ContentEncoder(scale, filters, name="encoder_hr")
-        self.generator = Generator(adain, _NOISE_CHANNELS if form == "transfer" else 0, name="generator")
+        own = {"dtype": self.dtype_policy}
+        self.encoder_lr = StyleEncoder(latent_dim, filters, encoder_strides, name="encoder_lr", **own)
+        self.encoder_hr = ContentEncoder(scale, filters, name="encoder_hr", **own)
+        self.generator = Generator(adain, _NOISE_CHANNELS if form == "transfer" else 0, name="generator", **own)
         self.sampler = StyleSampler(latent_dim, name="sampler")
 
     # Use.
@@ -180,13 +182,16 @@ class StyleVAE(keras.Model):
         if hasattr(self.optimizer, "inner_optimizer"):  # float16: scale these losses as well
             critic_optimizer = keras.mixed_precision.LossScaleOptimizer(critic_optimizer)
         self.critic_optimizer, self.training_seed = critic_optimizer, seed
+        own = {"dtype": self.dtype_policy}
         if self.form == "paper":
-            self.critics = [StatisticsNetwork(name="statistics")] if self.mutual_information else []
+            self.critics = [StatisticsNetwork(name="statistics", **own)] if self.mutual_information else []
         else:
-            self.critics = [Discriminator(name="real_critic"), Discriminator(name="transfer_critic")]
-            self.critics += [PairCritic(name="statistics")] if self.mutual_information else []
-        self.log_average = tf.Variable(
-            0.0, trainable=False, name="log_average", aggregation=tf.VariableAggregation.MEAN
+            self.critics = [Discriminator(name=name, **own) for name in ("real_critic", "transfer_critic")]
+            self.critics += [PairCritic(name="statistics", **own)] if self.mutual_information else []
+        # MINE's moving averages: one of faces in real styles, one of the synthetic pairs, whose scores differ.
+        self.log_average, self.log_average_synthetic = (
+            tf.Variable(0.0, trainable=False, name=name, aggregation=tf.VariableAggregation.MEAN)
+            for name in ("log_average", "log_average_synthetic")
         )
 
     def build_networks(self) -> None:
@@ -236,9 +241,6 @@ class StyleVAE(keras.Model):
     def _kl(self, posterior) -> tf.Tensor:
         return tf.reduce_mean(tfd.kl_divergence(posterior, self.prior()))  # eq. 3, nats
 
-    def _bound(self, joint, marginal) -> tuple[tf.Tensor, tf.Tensor]:
-        return mutual_information_bound(joint, marginal, self.log_average)
-
     def _paper_step(self, data):
         hr, lr = data["hr"], data["lr"]
         weight = self.loss_weights_
@@ -253,10 +255,13 @@ class StyleVAE(keras.Model):
             loss = scaled(self.optimizer, weight.kl * kl + weight.reconstruction * reconstruction)
             information = tf.constant(0.0)
             if self.critics:
-                joint, marginal = (self.critics[0]([x_lr, y_lr]) for x_lr in (lr, tf.roll(lr, 1, 0)))
-                information, average = self._bound(joint, marginal)  # eq. 5
+                pairs = joint_and_shuffled(self.critics[0], lr, y_lr)
+                information, average = mutual_information_bound(*pairs, self.log_average)  # eq. 5
                 gain = scaled(self.optimizer, -weight.mutual_information * information)
                 critic_loss = scaled(self.critic_optimizer, -information)
+        # With the same weights and noise, so that nothing but the style differs.
+        other = self._generate(hr, content, tf.roll(codes, 1, 0), self._noise(content, noise))
+        effect = tf.reduce_mean(tf.abs(y_lr - other))
         variables = self.optimized_variables
         gradients = unscaled(self.optimizer, tape.gradient(loss, variables))
         if self.critics:
@@ -267,15 +272,12 @@ class StyleVAE(keras.Model):
             minimise(self.critic_optimizer, tape, critic_loss, self._critic_variables)
             self.log_average.assign(average)
         self.optimizer.apply_gradients(zip(gradients, variables))
-        content = self.encoder_hr(hr)
-        other = self._generate(hr, content, tf.roll(codes, 1, 0), self._noise(content, noise))
-        effect = tf.reduce_mean(tf.abs(y_lr - other))
         return reported({"kl": kl, "mi": information, "reconstruction": reconstruction, "style_effect": effect})
 
     def _transfer_step(self, data):
         hr, lr, style, target = data["hr"], data["lr"], data["style"], data["target"]
         weight = self.loss_weights_
-        sample, prior, noise, aug_real, aug_made, aug_target = self._seeds(6)
+        sample, prior, free_noise, style_noise, aug_real, aug_made, aug_target = self._seeds(7)
         shrunk = bicubic_shrink(hr, self.scale)
         with tf.GradientTape() as tape:
             posterior = self.posterior(tf.concat([lr, style], 0))
@@ -283,8 +285,10 @@ class StyleVAE(keras.Model):
             prior_codes = tf.random.stateless_normal(tf.shape(real_codes), prior)
             content = self.encoder_hr(hr)
             codes = tf.concat([real_codes, prior_codes, style_codes], 0)
-            content = tf.tile(content, [3, 1, 1, 1])
-            made = self._generate(tf.tile(hr, [3, 1, 1, 1]), content, codes, self._noise(content, noise))
+            # The same noise in a real face's style and in a random one: style_effect compares these two.
+            free_noise, style_noise = self._noise(content, free_noise), self._noise(content, style_noise)
+            noise = tf.concat([free_noise, free_noise, style_noise], 0)
+            made = self._generate(tf.tile(hr, [3, 1, 1, 1]), tf.tile(content, [3, 1, 1, 1]), codes, noise)
             y_lr, y_prior, y_style = tf.split(made, 3)
             kl = self._kl(posterior)
             drift = local_mean(made[: 2 * tf.shape(hr)[0]] - tf.tile(shrunk, [2, 1, 1, 1]), 5)
@@ -304,7 +308,8 @@ class StyleVAE(keras.Model):
                 + weight.adversarial * fooled
             )
             if self.mutual_information:
-                information, _ = self._bound(*joint_and_marginal(self.critics[2]([lr, y_lr])))
+                pairs = joint_and_marginal(self.critics[2]([lr, y_lr]))
+                information, _ = mutual_information_bound(*pairs, self.log_average)
                 total -= weight.mutual_information * information
             loss = scaled(self.optimizer, total)
         with tf.GradientTape() as critic_tape:
@@ -316,8 +321,10 @@ class StyleVAE(keras.Model):
             critic_total = judged + known
             if self.mutual_information:
                 # The pairs whose degradation is known to be shared teach T what to look for.
-                taught, average = self._bound(*joint_and_marginal(self.critics[2]([style, target])))
-                own, _ = self._bound(*joint_and_marginal(self.critics[2]([lr, tf.stop_gradient(y_lr)])))
+                pairs = joint_and_marginal(self.critics[2]([style, target]))
+                taught, average_synthetic = mutual_information_bound(*pairs, self.log_average_synthetic)
+                pairs = joint_and_marginal(self.critics[2]([lr, tf.stop_gradient(y_lr)]))
+                own, average = mutual_information_bound(*pairs, self.log_average)
                 critic_total -= taught + own
             critic_loss = scaled(self.critic_optimizer, critic_total)
         minimise(self.optimizer, tape, loss, self.optimized_variables)
@@ -325,6 +332,7 @@ class StyleVAE(keras.Model):
         figures = {"kl": kl, "reconstruction": reconstruction, "transfer": transfer, "energy": energy}
         if self.mutual_information:
             self.log_average.assign(average)
+            self.log_average_synthetic.assign(average_synthetic)
             figures.update(mi=information, mi_synthetic=taught)
         effect = tf.reduce_mean(tf.abs(y_lr - y_prior))
         return reported({**figures, "critic": judged, "transfer_critic": known, "style_effect": effect})

@@ -102,6 +102,45 @@ def numeric_gradient(function, array, step=1e-5):
     return gradient
 
 
+def assert_adjoint(function, x, y, tolerance=1e-5):
+    """Of an affine map A x + b, the gradient is the adjoint: <A x, y> = <x, A^T y>, image by image."""
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        moved = function(x)
+        total = tf.reduce_sum(moved * y)
+    axes = tuple(range(1, len(x.shape)))
+    forward = np.sum((moved - function(tf.zeros_like(x))) * y, axes)
+    backward = np.sum(x * tape.gradient(total, x), axes)
+    sizes = np.sqrt(np.sum(x**2, axes) * np.sum(y**2, axes))
+    np.testing.assert_allclose(backward / sizes, forward / sizes, rtol=0, atol=tolerance)
+
+
+def answers(layer, noisy, clean):
+    """How a layer's outputs change with noise, (B, ...) float32."""
+    return np.concatenate(
+        [
+            np.reshape(np.asarray(one, "float32") - np.asarray(two, "float32"), (len(noisy), -1))
+            for one, two in zip(tf.nest.flatten(layer(noisy)), tf.nest.flatten(layer(clean)))
+        ],
+        -1,
+    )
+
+
+def faint_noise(rng, count=5, side=32):
+    """Mid-gray photos and the same with noise of half a gray level: what uint8 hardly holds."""
+    grays = np.linspace(0.4, 0.6, count, dtype="float32")[:, None, None, None] * np.ones((1, side, side, 3), "float32")
+    return grays + rng.normal(0, 0.5 / 255, grays.shape).astype("float32"), grays
+
+
+def assert_policy_reaches(layer, policy, float32=()):
+    """Every layer within `layer`, except those named in `float32` and what is in them, computes as `policy` says."""
+    wanted = keras.mixed_precision.Policy(policy).compute_dtype
+    for inner in layer._flatten_layers(include_self=False):
+        expected = "float32" if inner.name in float32 else wanted
+        assert inner.compute_dtype == expected, inner.name
+
+
 def randomise(layer, seed=0, scale=0.4):
     """Give every weight of a built layer a random value, the gates included. Returns name -> float64 array."""
     rng = np.random.default_rng(seed)

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ssrvae_tf.layers import bicubic_shrink, high_pass, local_mean
+from ssrvae_tf.layers import bicubic_shrink, high_pass, local_mean, shift_mirrored
+from tests.layers import reference
 
 
 def shrunk_by_pillow(images, scale):
@@ -66,3 +67,23 @@ def test_high_pass_takes_the_local_mean_away(rng):
     images = rng.uniform(size=(2, 6, 5, 3)).astype("float32")
     np.testing.assert_allclose(high_pass(images) + local_mean(images, 3), images, atol=1e-6)
     np.testing.assert_allclose(high_pass(np.full((1, 4, 4, 1), 3.0, "float32")), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("height, width", [(8, 8), (5, 9), (1, 3)])
+def test_a_shift_mirrors_the_image_at_its_edges(rng, height, width):
+    margins = (min(2, height), 3)
+    images = rng.uniform(size=(4, height, width, 2)).astype("float32")
+    offsets = [(0, 0), (3, -margins[0]), (-3, margins[0]), (1, margins[0])]  # to the right, down
+    top, left = margins
+    mirrored = np.pad(images, [(0, 0), (top, top), (left, left), (0, 0)], "symmetric")
+    wanted = [
+        image[top - down : top - down + height, left - right : left - right + width]
+        for image, (right, down) in zip(mirrored, offsets)
+    ]
+    np.testing.assert_array_equal(shift_mirrored(images, tf.constant(offsets, tf.float32), margins), wanted)
+
+
+def test_the_gradient_of_a_shift_is_its_adjoint(rng):
+    images, upstream = (rng.normal(size=(6, 9, 12, 3)).astype("float32") for _ in range(2))
+    offsets = tf.constant([(0, 0), (1, 0), (0, -2), (3, 2), (-3, 2), (2, -1)], tf.float32)
+    reference.assert_adjoint(lambda x: shift_mirrored(x, offsets, (2, 3)), images, upstream)

@@ -85,6 +85,16 @@ def test_wild_scores_stay_finite():
         assert np.all(np.isfinite(gradient))
 
 
+@pytest.mark.parametrize("log_average", [None, 1.5])
+def test_without_a_shuffled_pair_there_is_no_bound_and_no_gradient(log_average):
+    joint, marginal = np.array([2.0], "float32"), np.zeros(0, "float32")
+    bound, average = mutual_information_bound(tf.constant(joint), tf.constant(marginal), log_average)
+    assert float(bound) == 0.0 and float(average) == (log_average or 0.0)
+    of_joint, of_marginal = gradients(joint, marginal, log_average=log_average)
+    np.testing.assert_array_equal(of_joint, [0.0])
+    assert of_marginal.shape == (0,)
+
+
 def test_float16_scores_are_summed_in_float32():
     scores = tf.cast(tf.fill([4096], 9.0), tf.float16)  # the sum of their exponentials is far beyond 65,504
     bound, average = mutual_information_bound(scores, scores)
@@ -154,6 +164,7 @@ def test_mean_and_deviation(rng):
     features = rng.normal(3.0, 2.0, (2, 5, 4, 3)).astype("float32")
     wanted = np.concatenate([features.mean((1, 2)), features.std((1, 2))], -1)
     np.testing.assert_allclose(mean_and_deviation(features), wanted, rtol=1e-4)
+    assert mean_and_deviation(tf.cast(features, tf.bfloat16)).dtype == tf.float32
     flat = tf.ones((1, 3, 3, 2))
     with tf.GradientTape() as tape:
         tape.watch(flat)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from ssrvae_tf.models.style_networks import ContentEncoder, Generator, StyleEncoder
+from tests.layers import reference
 
 
 def random(*shape, seed=0):
@@ -43,22 +44,65 @@ def test_the_generator_follows_style_and_noise(adain, noise_channels):
     assert changed == bool(noise_channels)
 
 
-@pytest.mark.parametrize(
-    "layer", [StyleEncoder(5, 8, (1, 2)), ContentEncoder(2, 8, 1), Generator(False, 4, 1)], ids=lambda layer: layer.name
-)
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_networks_survive_their_configuration_and_mixed_precision(layer, policy):
-    inputs = random(2, 8, 8, 3)
-    if isinstance(layer, Generator):
-        inputs = [random(2, 8, 8, 8), random(2, 6), random(2, 8, 8, 4)]
-    wanted = layer(inputs)
-    keras.mixed_precision.set_global_policy(policy)
-    try:
-        copy = type(layer).from_config({**layer.get_config(), "dtype": policy})
-        copy(inputs)
-        copy.set_weights(layer.get_weights())
-        got = copy(inputs)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
-    for one, two in zip(tf.nest.flatten(got), tf.nest.flatten(wanted)):
-        np.testing.assert_allclose(tf.cast(one, tf.float32), two, atol=0.15 * np.abs(two).max())
+NETWORKS = {
+    "E_LR": (lambda **own: StyleEncoder(5, 8, (1, 2), **own), {"stem", "shrink_1", "posterior"}),
+    "E_HR": (lambda **own: ContentEncoder(2, 8, 1, **own), set()),
+    "G": (
+        lambda **own: Generator(True, 4, 1, **own),
+        {"affine", "noise_0", "last_noise", "gains", "last"},
+    ),
+    "G without AdaIN": (lambda **own: Generator(False, 0, 3, **own), {"last"}),
+}
+each_network = pytest.mark.parametrize("make, float32", NETWORKS.values(), ids=NETWORKS)
+
+
+def inputs_of(network):
+    if isinstance(network, Generator):
+        return [random(2, 8, 8, 8), random(2, 6), random(2, 8, 8, 4)]
+    return random(2, 8, 8, 3)
+
+
+def outputs(network):
+    return [np.asarray(output, "float32") for output in tf.nest.flatten(network(inputs_of(network)))]
+
+
+@each_network
+def test_networks_survive_their_configuration(make, float32):
+    network = make(name="own")
+    wanted = outputs(network)
+    twin = type(network).from_config(network.get_config())
+    assert twin.get_config() == network.get_config() and twin.name == "own"
+    outputs(twin)
+    twin.set_weights(network.get_weights())
+    for one, two in zip(outputs(twin), wanted):
+        np.testing.assert_array_equal(one, two)
+
+
+@each_network
+@pytest.mark.parametrize("policy, tolerance", [("mixed_bfloat16", 0.03), ("mixed_float16", 0.004)])
+def test_a_policy_of_their_own_reaches_all_layers_but_those_that_need_float32(make, float32, policy, tolerance):
+    keras.utils.set_random_seed(0)
+    plain, mixed = make(), make(dtype=policy)
+    wanted = outputs(plain)
+    outputs(mixed)
+    mixed.set_weights(plain.get_weights())
+    assert all(weight.dtype == tf.float32 for weight in mixed.weights)
+    reference.assert_policy_reaches(mixed, policy, float32)
+    for one, two in zip(outputs(mixed), wanted):
+        assert 0 < np.abs(one - two).max() < tolerance * np.abs(two).max()
+    again = type(mixed).from_config(mixed.get_config())
+    outputs(again)
+    reference.assert_policy_reaches(again, policy, float32)
+
+
+@pytest.mark.parametrize("policy, tolerance", [("mixed_bfloat16", 0.6), ("mixed_float16", 0.1)])
+def test_the_style_encoder_in_mixed_precision_sees_faint_noise(policy, tolerance):
+    keras.utils.set_random_seed(0)
+    noisy, clean = reference.faint_noise(np.random.default_rng(0))
+    plain, mixed = StyleEncoder(16, 32), StyleEncoder(16, 32, dtype=policy)
+    answers = []
+    for encoder in (plain, mixed):
+        encoder(clean)
+        encoder.set_weights(plain.get_weights())
+        answers.append(reference.answers(encoder, noisy, clean))
+    assert np.linalg.norm(answers[1] - answers[0]) < tolerance * np.linalg.norm(answers[0])

@@ -135,6 +135,69 @@ def test_every_form_takes_a_step_that_reaches_all_of_its_networks(form, adain, m
     assert len(model.critics) == (2 * (form == "transfer") + mutual_information)
 
 
+@pytest.mark.parametrize("form", ["transfer", "paper"])
+def test_a_batch_of_one_has_no_mutual_information_and_leaves_finite_weights(form):
+    model = in_training(form=form)
+    model.log_average.assign(0.5)
+    for _ in range(2):
+        figures = model.train_step(batch(1))
+    assert all(np.isfinite(value) for value in figures.values())
+    assert figures["mi"] == 0 and figures.get("mi_synthetic", 0) == 0 and model.log_average == 0.5
+    assert all(np.isfinite(variable).all() for variable in model.get_weights())
+    untouched = model.critics[-1].trainable_variables
+    again = in_training(form=form).critics[-1].trainable_variables
+    for one, two in zip(untouched, again):
+        np.testing.assert_array_equal(one, two)
+
+
+class MeanOfTheFirst(keras.layers.Layer):
+    """A critic whose scores are all the same: three times the mean of the first image of each pair."""
+
+    def call(self, inputs):
+        count = tf.shape(inputs[0])[0]
+        return tf.fill([count, count], 3.0 * tf.reduce_mean(inputs[0]))
+
+
+def test_the_critic_keeps_an_average_of_its_own_for_the_synthetic_pairs():
+    model = in_training()
+    model.critics[2] = MeanOfTheFirst()
+    data = batch(2)
+    data.update(lr=tf.zeros_like(data["lr"]), style=tf.ones_like(data["style"]))
+    for _ in range(2):
+        model.train_step(data)
+    assert float(model.log_average) == pytest.approx(0, abs=1e-6)
+    wanted = 0.99**2 + (1 - 0.99**2) * np.exp(3)
+    assert float(model.log_average_synthetic) == pytest.approx(np.log(wanted), rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["transfer", "paper"])
+def test_a_generator_that_ignores_the_style_has_no_style_effect(form):
+    def effect(deaf):
+        model = in_training(form=form)
+        random_weights(model)
+        if deaf:  # whatever reads the style reads nothing
+            generator = model.generator
+            readers = [layer.affine for layer in generator.styles]
+            readers += [*generator.strengths, generator.last_strength, generator.gains] if form == "transfer" else []
+            for layer in readers:
+                layer.kernel.assign(tf.zeros_like(layer.kernel))
+        return float(model.train_step(batch())["style_effect"])
+
+    assert effect(deaf=True) == 0 < effect(deaf=False)
+
+
+def test_a_policy_of_its_own_reaches_all_networks():
+    policy = "mixed_bfloat16"
+    for form in ("transfer", "paper"):
+        model = StyleVAE(**SMALL, form=form, dtype=policy)
+        model.compile(keras.optimizers.Adam(1e-3))
+        for network in (model.encoder_lr, model.encoder_hr, model.generator, *model.critics):
+            assert network.compute_dtype == "bfloat16", network.name
+    hr, lr = faces(2), faces(2, 8, 8)
+    made = StyleVAE(**SMALL, dtype=policy)((hr, lr))  # whole: by `call`, Keras would round what comes in
+    assert made.dtype == tf.float32 and np.abs(made - bicubic(hr, 4)).mean() < 0.08
+
+
 def test_a_step_depends_on_its_number_and_the_seed_alone():
     results = []
     for _ in range(2):
