@@ -1,6 +1,6 @@
 # make demo   upscale a shipped photo and write demo.png
 # make test   run the tests            (TESTS="tests/layers -k attention" for some of them)
-# make lint   run the linter
+# make lint   run the linter, and see that imports go one way
 # make clean  remove .venv and everything else that can be made again
 #
 # Each makes .venv first if need be; PYTHON=/path/to/python chooses its Python (3.9-3.11).
@@ -23,6 +23,7 @@ test: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
 
 # The stamp is written last, so an interrupted set-up starts anew.
 $(READY): setup.cfg pyproject.toml
