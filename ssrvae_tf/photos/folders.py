@@ -16,7 +16,7 @@ from PIL import Image
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.formats import FORMATS, SUFFIXES
-from ssrvae_tf.photos.writing import runs
+from ssrvae_tf.photos.writing import remove_parts
 
 # Pillow knows these by name only, or needs another program to read them.
 _NOT_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -206,7 +206,7 @@ def result_name(source: Source, apart: bool, factor: float, kind: str) -> str:
 def check_folder(folder: Path, option: str) -> None:
     """Make a folder for results, or find out before the work that nothing can be written there.
 
-    What an earlier, killed process left half written there is removed.
+    What killed processes of this machine left half written there is removed.
 
     Raises:
         UserError: it names `option`, which gave the folder.
@@ -218,7 +218,4 @@ def check_folder(folder: Path, option: str) -> None:
         probe.unlink()
     except OSError as error:
         raise UserError(f"{option} {folder}: cannot be written ({error.strerror}): choose another folder") from error
-    for part in folder.glob(".*.part.*"):
-        number = re.search(r"\.(\d+)\.part\.\w+$", part.name)
-        if number and not runs(int(number[1])):
-            part.unlink(missing_ok=True)
+    remove_parts(folder)

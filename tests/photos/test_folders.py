@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos import writing
 from ssrvae_tf.photos.folders import Source, check_folder, find_photos, find_sources, plan
 
 
@@ -146,11 +147,23 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path):
         check_folder(tmp_path / "file" / "out", "--out")
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path):
+def test_what_a_killed_process_left_is_removed_unless_another_machine_may_be_at_work_on_it(tmp_path, monkeypatch):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    (tmp_path / f".a.{dead.pid}.part.png").write_text("half")
-    (tmp_path / f".b.{os.getpid()}.part.png").write_text("being written")
+
+    def part(name, process, machine=None):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: process)
+            if machine:
+                patch.setattr(writing, "_machine", lambda: machine)
+            path = writing.part_of(tmp_path / name)
+        path.write_text("half")
+        return path.name
+
+    kept = {part("b.png", os.getpid()), part("c.png", dead.pid, "0123abcd"), ".hidden.png"}
     (tmp_path / ".hidden.png").write_text("not ours")
+    for name in ("a.png", "x" * 251 + ".jpg", "compare.html"):
+        part(name, dead.pid)
+    os.utime(tmp_path / part("old.png", dead.pid, "0123abcd"), (1, 1))
     check_folder(tmp_path, "--out")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f".b.{os.getpid()}.part.png", ".hidden.png"]
+    assert {path.name for path in tmp_path.iterdir()} == kept
