@@ -407,7 +407,7 @@ def _resized(image: pyvips.Image, scale: float) -> pyvips.Image:
     format_, alpha = image.format, image.hasalpha()
     image = image.premultiply() if alpha else image
     image = image.resize(sides[0] / image.width, vscale=sides[1] / image.height, kernel="cubic")
-    image = image.unpremultiply() if alpha else image
+    image = image.unpremultiply().rint() if alpha else image  # of floats, which a cast cuts off
     return image.cast(format_)
 
 
