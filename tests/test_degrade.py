@@ -104,6 +104,15 @@ def test_a_large_photo_is_of_one_piece(style):
     assert rest.max() < 3 * np.median(rest)
 
 
+def test_photos_of_all_sizes_share_one_trace(style, monkeypatch):
+    calls, degrade = [], style.degrade
+    monkeypatch.setattr(style, "degrade", lambda *given, **more: calls.append(1) or degrade(*given, **more))
+    degrader = Degrader(style)
+    for height, width in ((32, 32), (40, 36), (36, 200)):
+        assert degrader(np.zeros((height, width, 3), np.uint8), np.ones((1, 6)), 0).shape[:2] == (height // 4, width // 4)
+    assert len(calls) == 1
+
+
 def test_a_bad_file_and_one_too_small_are_named_and_the_rest_is_done(tmp_path, style, monkeypatch, capsys):
     (tmp_path / "hr").mkdir()
     Image.new("RGB", (40, 33), "red").save(tmp_path / "hr" / "good.png")
