@@ -18,6 +18,7 @@ from ssrvae_tf.loading import places
 from ssrvae_tf.photos import folders
 from ssrvae_tf.photos import jobs as photo_jobs
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
+from ssrvae_tf.terminal import saying
 
 
 def degrade_files(
@@ -104,9 +105,10 @@ def degrade_files(
 
 
 def _load(style):
-    from ssrvae_tf.inference.degrader import load_degrader
+    with saying(f"loading {style if isinstance(style, (str, os.PathLike)) else 'the StyleVAE'}"):
+        from ssrvae_tf.inference.degrader import load_degrader
 
-    return load_degrader(style)
+        return load_degrader(style)
 
 
 def main(arguments=None) -> int:

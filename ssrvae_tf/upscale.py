@@ -18,6 +18,7 @@ from ssrvae_tf.loading import places
 from ssrvae_tf.photos import folders
 from ssrvae_tf.photos import jobs as photo_jobs
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
+from ssrvae_tf.terminal import saying
 
 _COMPARED = "_compare.png"
 Kind = Literal["keep", "png", "jpeg", "webp", "tiff"]
@@ -212,7 +213,7 @@ def _network(model, server: str | None, device: str | None):
 
     if server:
         return engines.ServerEngine(_client(server, model))
-    with _on(device):
+    with _on(device), saying(f"loading {model if isinstance(model, (str, os.PathLike)) else 'the model'}"):
         return engines.engine(model)
 
 
@@ -239,7 +240,8 @@ def _on(device: str | None):
     if device is None:
         yield
         return
-    import tensorflow as tf
+    with saying("starting TensorFlow"):
+        import tensorflow as tf
 
     kind, _, number = device.upper().partition(":")
     there = tf.config.list_physical_devices(kind)

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import glob
 import os
-import re
 import zlib
 from collections import Counter
 from pathlib import Path

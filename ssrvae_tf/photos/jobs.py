@@ -11,10 +11,11 @@ import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator
+from typing import TYPE_CHECKING, Callable, Iterator, TextIO
 
 from tqdm import tqdm
 
+from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.folders import Item
 
@@ -142,9 +143,10 @@ def run(
         except Exception as error:  # comes out where it is waited for
             return error
 
-    total = sum(item.megapixels for item in items)
-    bar = tqdm(total=total, desc=what, unit="MP", disable=None, bar_format=_BAR, postfix=f"0/{len(items)} photos")
-    with _stopping(), bar, ThreadPoolExecutor(jobs) as readers, ThreadPoolExecutor(jobs) as writers:
+    # The first photo is where networks are compiled, which libraries tell.
+    quietly = terminal.hushed if terminal.width() else contextlib.nullcontext
+    pools = ThreadPoolExecutor(jobs), ThreadPoolExecutor(jobs)
+    with _stopping(), _bar(what, items) as bar, pools[0] as readers, pools[1] as writers:
         try:
             # One photo ahead for each reader, or large ones would pile up.
             for number, (item, photo) in enumerate(zip(items, in_order(readers, attempt, items, jobs)), 1):
@@ -157,10 +159,12 @@ def run(
                     if isinstance(photo, Exception):
                         raise photo
                     if photo.note:
-                        bar.write(photo.note, file=sys.stderr)
+                        bar.write(photo.note, file=bar.stream)
                     if photo.pixels.nbytes >= _LARGE_SOURCE:
                         _trim_heap()
-                    result = work(item, photo, report)
+                    with quietly():
+                        result = work(item, photo, report)
+                    quietly = contextlib.nullcontext
                     settle(jobs - 1 if result.pixels.nbytes < _LARGE else 0)
                     waiting.append((item, writers.submit(write, item, photo, result)))
                     if result.pixels.nbytes >= _LARGE:
@@ -168,7 +172,7 @@ def run(
                 except Exception as error:
                     _note(outcome, item, error)
                 photo = result = None  # before the next is made
-                bar.set_postfix_str(f"{number}/{len(items)} photos", refresh=False)
+                bar.photos = number
                 bar.update(before + item.megapixels - bar.n)
                 if outcome.stopped:
                     break
@@ -183,7 +187,41 @@ def _trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+class _Bar(tqdm):
+    """Goes on by megapixels, since photos differ, and tells of photos.
+
+    Args:
+        of: so many photos.
+        stream: that it is written to.
+
+    Attributes:
+        photos: that are done.
+    """
+
+    def __init__(self, of: int, stream: TextIO, **more):
+        self.photos, self.of, self.stream = 0, of, stream
+        super().__init__(file=stream, disable=None, dynamic_ncols=True, **more)
+
+    @property
+    def format_dict(self):
+        told = super().format_dict
+        pace = f"{told['elapsed'] / self.photos:.1f}" if self.photos else "?"
+        return {**told, "photos": f"{self.photos}/{self.of}", "pace": f"{pace} s/photo"}
+
+
+_WIDE = 72  # columns; in fewer, little would be left for the bar itself
+
+
+@contextlib.contextmanager
+def _bar(what: str, items: list[Item]) -> Iterator[_Bar]:
+    columns = terminal.width()
+    shape = "{desc}: {percentage:3.0f}%|{bar}| {photos} photos [{elapsed}<{remaining}, {pace}]"
+    if columns and columns < _WIDE:
+        shape = "{desc}: {percentage:3.0f}% {photos} [{elapsed}<{remaining}]"
+    total = sum(item.megapixels for item in items)
+    with terminal.own_stream() as stream:
+        with _Bar(len(items), stream, total=total, desc=what, bar_format=shape) as bar:
+            yield bar
 
 
 def _note(outcome: Outcome, item: Item, error: Exception) -> None:

@@ -41,8 +41,10 @@ def part_of(path: Path) -> Path:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what killed processes left half written. On a shared disk those of other machines may be alive: their parts
-    are let alone for a day."""
+    """Remove what killed processes left half written.
+
+    On a shared disk those of other machines may be alive: their parts are let alone for a day.
+    """
     for part in folder.glob(".*.part*"):
         made = re.search(r"\.([0-9a-f]{8})\.(\d+)\.part(\.\w+)?$", part.name)
         with contextlib.suppress(OSError):  # such as that another has removed it
