@@ -56,13 +56,18 @@ def degrade_files(
     """
     if not os.path.isdir(hr):
         raise UserError(f"--hr {hr}: no such folder: give a folder of sharp photos")
-    sources, _ = folders.find_sources([os.fspath(hr)], recursive, Path(out))
+    sharp, pairs = Path(out, "HR"), Path(out, "LR")
+    if os.path.realpath(hr) in (os.path.realpath(sharp), os.path.realpath(pairs)):
+        raise UserError(f"--out {out}: its HR/ and LR/ are for results, --hr is one of them: choose another folder")
+    sources, _ = folders.find_sources([os.fspath(hr)], recursive, [sharp, pairs])
     styles = folders.find_photos(real, "--from") if real is not None else None
+    if styles:
+        folders.check_not_swapped([source.path for source in sources], styles, lr_option="--from")
     # The scale is all that is needed to see what is there already, and TensorFlow takes seconds to load.
     known = places.settings(style) if isinstance(style, (str, os.PathLike)) else None
     degrader = None if known and known.stage == "style" else _load(style)
     scale = (degrader or known).scale
-    small, sharp = Path(out, "LR", f"X{scale}"), Path(out, "HR")
+    small = pairs / f"X{scale}"
     numbers = range(1, variants + 1)
 
     planned = folders.plan(sources, small, folders.pair_name)

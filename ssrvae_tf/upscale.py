@@ -75,7 +75,7 @@ def upscale_files(
         UserError: if nothing can be done at all. What fails for single photos is in the outcome.
     """
     words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
-    apart_from = Path(out) if out is not None else None
+    apart_from = [Path(out)] if out is not None else []
     sources, failed = folders.find_sources(words, recursive, apart_from, passed_over=_COMPARED)
     target, folder = _out(out, len(sources) > 1 or any(map(os.path.isdir, words)), format)
     # The scale is all that is needed to see what is there already, and TensorFlow takes seconds to load.

@@ -127,6 +127,29 @@ def test_a_bad_file_and_one_too_small_are_named_and_the_rest_is_done(tmp_path, s
     assert "bad.jpg: cannot be read" in errors and "thin.png: 3x40, at least 4x4 is wanted" in errors
 
 
+def test_pairs_in_the_folder_of_the_photos_are_not_degraded_again(tmp_path, style):
+    Image.new("RGB", (40, 36), "red").save(tmp_path / "a.png")
+    for _ in range(2):
+        degrade_files(tmp_path, tmp_path, style, recursive=True)
+    assert list(pairs(tmp_path)) == ["a.png"]
+
+
+def test_photos_are_not_overwritten_by_their_own_pairs(tmp_path, style):
+    (tmp_path / "HR").mkdir()
+    Image.new("RGB", (41, 36), "red").save(tmp_path / "HR" / "a.png")
+    with pytest.raises(UserError, match="--hr is one of them"):
+        degrade_files(tmp_path / "HR", tmp_path, style)
+    assert Image.open(tmp_path / "HR" / "a.png").size == (41, 36)
+
+
+def test_swapped_folders_are_noticed(photo_folder, tmp_path, style):
+    (tmp_path / "small").mkdir()
+    Image.new("RGB", (20, 20)).save(tmp_path / "small" / "a.png")
+    with pytest.raises(UserError, match="--hr and --from: photos of --hr are smaller"):
+        degrade_files(tmp_path / "small", tmp_path / "out", style, real=photo_folder)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("arguments, words", [({"hr": "gone"}, "no such folder"), ({"style": "faces-x4"}, "StyleVAE")])
 def test_a_users_mistake_is_an_error(photo_folder, tmp_path, arguments, words):
     with pytest.raises(UserError, match=words):

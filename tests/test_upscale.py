@@ -374,7 +374,8 @@ def test_photos_that_a_server_refuses_are_named(photo, clients, capsys):
 
 def test_a_photo_that_names_itself_is_not_named_twice(folder, capsys):
     run(folder, "--out", folder.parent / "out")
-    assert all(line.count(".jpg") + line.count(".png") == 1 for line in capsys.readouterr().err.splitlines())
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 3 and all(line.count(".jpg") + line.count(".png") == 1 for line in errors)
 
 
 @pytest.mark.parametrize(

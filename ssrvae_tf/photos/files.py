@@ -20,7 +20,7 @@ import pyvips
 from PIL import Image, ImageCms, ImageOps
 
 from ssrvae_tf.errors import UserError, one_line
-from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
+from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES, add_heif, advice
 from ssrvae_tf.photos.writing import replacing
 
 _LONGEST = {"jpeg": 65_500, "webp": 16_383}
@@ -106,14 +106,21 @@ def read_photo(path, at_least=None) -> np.ndarray:
     Raises:
         UserError: if the file cannot be read; the text names it.
     """
+    add_heif()
     try:
         with Image.open(path) as image:
             if at_least:
                 image.draft("RGB", (at_least, at_least))
             return np.array(_to_rgb(ImageOps.exif_transpose(image)))
     except Exception as error:  # Pillow's plugins raise many kinds on broken files
-        reason = "not a photo that Pillow reads" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        raise UserError(f"{path}: cannot be read ({reason or type(error).__name__}): repair or remove it") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    unknown = isinstance(error, Image.UnidentifiedImageError)
+    reason = "not a photo that Pillow reads" if unknown else one_line(error) or type(error).__name__
+    todo = unknown and advice(os.path.splitext(path)[1]) or "repair or remove it"
+    return UserError(f"{path}: cannot be read ({reason}): {todo}")
 
 
 def _to_rgb(image):
@@ -173,13 +180,12 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image | pyvips.
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except Exception as error:  # Pillow's plugins raise many kinds on broken files
-        reason = "not a photo that Pillow reads" if isinstance(error, Image.UnidentifiedImageError) else error
-        reason = " ".join(str(reason).split()) or type(error).__name__
-        raise UserError(f"{path}: cannot be read ({reason}): repair or remove it") from error
+        raise _unreadable(path, error) from error
 
 
 def _open(path: Path) -> Image.Image | pyvips.Image:
     """Without Pillow's own limit, which cannot be lifted for one file. TIFFs that it does not know go to libvips."""
+    add_heif()
     with _LIMIT:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
