@@ -14,8 +14,9 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from ssrvae_tf import command_line
 from ssrvae_tf.command_line import Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.loading import places
-from ssrvae_tf.photos import folders
+from ssrvae_tf.photos import folders, records
 from ssrvae_tf.photos import jobs as photo_jobs
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
 from ssrvae_tf.terminal import saying
@@ -37,7 +38,8 @@ def degrade_files(
 
     HR photos are cut at the right and below to multiples of the scale. What a photo becomes depends on its name and
     `seed` only, so a job that was stopped goes on as if it had not been. LR files are written last: a pair is whole
-    where they are.
+    where they are. They say what made them: what another StyleVAE, other styles or options, or another photo made is
+    made again.
 
     Args:
         hr: folder of sharp photos.
@@ -46,7 +48,7 @@ def degrade_files(
         real: folder of real small photos, one of which, by chance, gives each its style; else it draws them.
         variants: pairs of each photo, NAME_1.png, NAME_2.png, ... if above 1, each degraded in another way.
         seed: of styles and noise.
-        overwrite: make pairs anew that are there; else they are skipped.
+        overwrite: make all pairs anew; else those that these options have made are skipped.
         recursive: take photos in folders of `hr`, too.
         jobs: threads that read, and as many that write.
         max_megapixels: larger photos are refused.
@@ -81,10 +83,13 @@ def degrade_files(
         folders.check_folder(folder, "--out")
         folders.check_folder(sharp / folder.relative_to(small), "--out")
 
-    outcome = photo_jobs.Outcome()
-    there = set() if overwrite else {item.target for item in items if os.path.exists(item.target)}
-    todo = [item for item in items if item.target not in there]
-    outcome.skipped = [item.target for item in items if item.target in there]
+    outcome, digest = photo_jobs.Outcome(), identity(style)
+    looks = styles and records.of_photos((path.relative_to(real).as_posix(), folders.size_of(path)) for path in styles)
+
+    def made(item):
+        return records.of_pair(folders.size_of(item.source), digest, looks, *named[item.target], seed)
+
+    todo = photo_jobs.undone(items, made, outcome, overwrite, jobs)
     todo = photo_jobs.measured(todo, outcome, max_megapixels, jobs)
     if not todo:
         return outcome
@@ -103,7 +108,7 @@ def degrade_files(
 
     def write(item, photo, result):
         files.write(photo, sharp / item.target.relative_to(small))
-        files.write(result, item.target)
+        files.write(result, item.target, made=made(item))
 
     photo_jobs.run(todo, read, work, write, outcome, "degrade", jobs)
     return outcome

@@ -61,6 +61,26 @@ def test_a_job_goes_on_as_if_it_had_not_been_stopped(photo_folder, tmp_path, sty
     np.testing.assert_array_equal(pairs(tmp_path)[lost.name][1], before[lost.name][1])
 
 
+def test_pairs_that_other_styles_or_options_made_are_made_again(tmp_path, style, capsys):
+    (tmp_path / "hr").mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 44, 3), np.uint8)).save(tmp_path / "hr" / "a.png")
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (9 + number, 9), "red").save(tmp_path / folder / "0.png", compress_level=9 * number)
+    rng = np.random.default_rng(1)
+    other = small_style_vae()
+    other.generator.set_weights([rng.normal(0, 0.05, value.shape) for value in other.generator.get_weights()])
+    given = {"style": style, "seed": 0, "real": None}
+    for changed in ({}, {"seed": 1}, {"style": other}, {"real": tmp_path / "one"}, {"real": tmp_path / "two"}):
+        given.update(changed)
+        assert len(degrade_files(tmp_path / "hr", tmp_path / "out", **given).written) == 1, changed
+        assert len(degrade_files(tmp_path / "hr", tmp_path / "out", **given).skipped) == 1, changed
+    assert "results were made otherwise" in capsys.readouterr().err
+    lr = tmp_path / "out" / "LR" / "X4" / "a.png"
+    Image.new("RGB", (11, 10)).save(lr)
+    assert degrade_files(tmp_path / "hr", tmp_path / "out", **given).unknown == [lr]
+
+
 def test_variants_differ_and_each_has_its_own_hr(photo_folder, tmp_path, style):
     degrade_files(photo_folder, tmp_path, style, variants=3)
     made = pairs(tmp_path)

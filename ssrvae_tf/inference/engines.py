@@ -183,12 +183,15 @@ class ServerEngine:
 
     Args:
         client: of `ssrvae_tf.serving`.
+
+    Attributes:
+        name: of the server, the model and the version that was asked for.
     """
 
     fixed_size = None
 
     def __init__(self, client):
-        self._client = client
+        self._client, self.name = client, f"{client.address} {client.model} {client.version}"
         self.scale = _measured_scale(self, _PROBE, _PROBE)
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:

@@ -282,6 +282,14 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
     return items
 
 
+def size_of(path: Path) -> int | None:
+    """The bytes of a file; None if it cannot be looked at."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None
+
+
 def pair_name(source: Source, apart: bool) -> str:
     """What both photos of a pair are called; `apart` tells `a.jpg` and `a.png` apart."""
     return f"{source.path.name if apart else source.path.stem}.png"

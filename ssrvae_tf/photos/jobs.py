@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import dataclasses
 import errno
+import os
 import signal
 import sys
 from collections import deque
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos import records
 from ssrvae_tf.photos.folders import Item
 
 if TYPE_CHECKING:
@@ -35,12 +37,16 @@ class Outcome:
 
     Attributes:
         written, skipped: results; the skipped were there before.
+        unknown: those of the skipped that do not say what made them.
+        remade: results that something else made, and what that was.
         failed: a line for each photo that could not be done.
         stopped: why the job ended before its end, None if it did not.
     """
 
     written: list[Path] = dataclasses.field(default_factory=list)
     skipped: list[Path] = dataclasses.field(default_factory=list)
+    unknown: list[Path] = dataclasses.field(default_factory=list)
+    remade: dict[Path, str] = dataclasses.field(default_factory=dict)
     failed: list[str] = dataclasses.field(default_factory=list)
     stopped: str | None = None
 
@@ -62,6 +68,9 @@ class Outcome:
             print(f"error: and {len(self.failed) - _SHOWN} more", file=sys.stderr)
         if self.stopped:
             print(f"error: {self.stopped}: stopped; the same command goes on from here", file=sys.stderr)
+        if self.unknown:
+            some = f"{len(self.unknown)} results, such as {self.unknown[0]}, do not say what made them"
+            print(f"{some}: left as they are; --overwrite makes them anew", file=sys.stderr)
         if self.code or len(self.written) + len(self.skipped) != 1:
             there = f", {len(self.skipped)} were there before" if self.skipped else ""
             bad = f", {len(self.failed)} failed" if self.failed else ""
@@ -70,6 +79,36 @@ class Outcome:
             print(f"{self.skipped[0]} is there already; --overwrite makes it anew")
         else:
             print(self.written[0])
+
+
+def undone(
+    items: list[Item], made: Callable[[Item], str], outcome: Outcome, overwrite: bool = False, jobs: int = 2
+) -> list[Item]:
+    """The items whose results are not there, or say that something else made them. The others go to `outcome`.
+
+    Args:
+        made: the record (`ssrvae_tf.photos.records`) of what makes an item now.
+        overwrite: take all items.
+    """
+    there = [] if overwrite else [item for item in items if os.path.exists(item.target)]
+    if not there:
+        return items
+    from ssrvae_tf.photos import files  # which libvips takes a while to load for
+
+    with ThreadPoolExecutor(jobs) as pool:
+        found = in_order(pool, lambda item: files.made(item.target), there)
+        before = dict(zip((item.target for item in there), found))
+    left = []
+    for item in items:
+        if item.target not in before:
+            left.append(item)
+        elif before[item.target] in (None, made(item)):
+            outcome.skipped.append(item.target)
+            outcome.unknown += [item.target] if before[item.target] is None else []
+        else:
+            left.append(item)
+            outcome.remade[item.target] = records.difference(before[item.target], made(item))
+    return left
 
 
 def measured(items: list[Item], outcome: Outcome, max_megapixels: float, jobs: int) -> list[Item]:
@@ -125,6 +164,10 @@ def run(
         write: (item, photo, result).
         what: is done, for the progress bar.
     """
+    if outcome.remade:
+        target, why = next(iter(outcome.remade.items()))
+        others = f"{len(outcome.remade)} results were made otherwise, such as {target} ({why})"
+        print(f"{others}: they are made again", file=sys.stderr)
     waiting: deque[tuple[Item, Future]] = deque()
 
     def settle(most: int) -> None:
