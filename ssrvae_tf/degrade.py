@@ -14,10 +14,12 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from ssrvae_tf import command_line
 from ssrvae_tf.command_line import Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.loading import places
-from ssrvae_tf.photos import folders
+from ssrvae_tf.photos import folders, records
 from ssrvae_tf.photos import jobs as photo_jobs
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
+from ssrvae_tf.terminal import saying
 
 
 def degrade_files(
@@ -36,7 +38,8 @@ def degrade_files(
 
     HR photos are cut at the right and below to multiples of the scale. What a photo becomes depends on its name and
     `seed` only, so a job that was stopped goes on as if it had not been. LR files are written last: a pair is whole
-    where they are.
+    where they are. They say what made them: what another StyleVAE, other styles or options, or another photo made is
+    made again.
 
     Args:
         hr: folder of sharp photos.
@@ -45,7 +48,7 @@ def degrade_files(
         real: folder of real small photos, one of which, by chance, gives each its style; else it draws them.
         variants: pairs of each photo, NAME_1.png, NAME_2.png, ... if above 1, each degraded in another way.
         seed: of styles and noise.
-        overwrite: make pairs anew that are there; else they are skipped.
+        overwrite: make all pairs anew; else those that these options have made are skipped.
         recursive: take photos in folders of `hr`, too.
         jobs: threads that read, and as many that write.
         max_megapixels: larger photos are refused.
@@ -55,13 +58,18 @@ def degrade_files(
     """
     if not os.path.isdir(hr):
         raise UserError(f"--hr {hr}: no such folder: give a folder of sharp photos")
-    sources, _ = folders.find_sources([os.fspath(hr)], recursive, Path(out))
+    sharp, pairs = Path(out, "HR"), Path(out, "LR")
+    if os.path.realpath(hr) in (os.path.realpath(sharp), os.path.realpath(pairs)):
+        raise UserError(f"--out {out}: its HR/ and LR/ are for results, --hr is one of them: choose another folder")
+    sources, _ = folders.find_sources([os.fspath(hr)], recursive, [sharp, pairs])
     styles = folders.find_photos(real, "--from") if real is not None else None
+    if styles:
+        folders.check_not_swapped([source.path for source in sources], styles, lr_option="--from")
     # The scale is all that is needed to see what is there already, and TensorFlow takes seconds to load.
     known = places.settings(style) if isinstance(style, (str, os.PathLike)) else None
     degrader = None if known and known.stage == "style" else _load(style)
     scale = (degrader or known).scale
-    small, sharp = Path(out, "LR", f"X{scale}"), Path(out, "HR")
+    small = pairs / f"X{scale}"
     numbers = range(1, variants + 1)
 
     planned = folders.plan(sources, small, folders.pair_name)
@@ -75,10 +83,13 @@ def degrade_files(
         folders.check_folder(folder, "--out")
         folders.check_folder(sharp / folder.relative_to(small), "--out")
 
-    outcome = photo_jobs.Outcome()
-    there = set() if overwrite else {item.target for item in items if os.path.exists(item.target)}
-    todo = [item for item in items if item.target not in there]
-    outcome.skipped = [item.target for item in items if item.target in there]
+    outcome, digest = photo_jobs.Outcome(), identity(style)
+    looks = styles and records.of_photos((path.relative_to(real).as_posix(), folders.size_of(path)) for path in styles)
+
+    def made(item):
+        return records.of_pair(folders.size_of(item.source), digest, looks, *named[item.target], seed)
+
+    todo = photo_jobs.undone(items, made, outcome, overwrite, jobs)
     todo = photo_jobs.measured(todo, outcome, max_megapixels, jobs)
     if not todo:
         return outcome
@@ -97,16 +108,17 @@ def degrade_files(
 
     def write(item, photo, result):
         files.write(photo, sharp / item.target.relative_to(small))
-        files.write(result, item.target)
+        files.write(result, item.target, made=made(item))
 
     photo_jobs.run(todo, read, work, write, outcome, "degrade", jobs)
     return outcome
 
 
 def _load(style):
-    from ssrvae_tf.inference.degrader import load_degrader
+    with saying(f"loading {style if isinstance(style, (str, os.PathLike)) else 'the StyleVAE'}"):
+        from ssrvae_tf.inference.degrader import load_degrader
 
-    return load_degrader(style)
+        return load_degrader(style)
 
 
 def main(arguments=None) -> int:

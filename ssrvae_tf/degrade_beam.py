@@ -17,6 +17,7 @@ from ssrvae_tf.beam import check_installed
 from ssrvae_tf.command_line import Glob
 from ssrvae_tf.degrade import degrade_files
 from ssrvae_tf.errors import exit_cleanly
+from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
 
 
@@ -34,9 +35,9 @@ def degrade_beam(
     """Write a pair, OUTPUT/HR/NAME.png and OUTPUT/LR/X4/NAME.png, of each photo that a glob matches.
 
     This is `ssrvae_tf.degrade`, with the same pixels, as an Apache Beam pipeline: what a photo becomes depends on its
-    place below the glob's first folder and on `seed` only. Pairs that are there already are skipped. Options that are
-    not listed are Beam's: --runner, --direct_num_workers, --temp_location, ... Arguments that are not listed are as for
-    `ssrvae_tf.degrade.degrade_files`.
+    place below the glob's first folder and on `seed` only. Pairs that are there already are skipped, unless something
+    else made them. Options that are not listed are Beam's: --runner, --direct_num_workers, --temp_location, ...
+    Arguments that are not listed are as for `ssrvae_tf.degrade.degrade_files`.
 
     Args:
         hr: sharp photos on any filesystem that Beam knows: a glob in quotes, such as 'gs://BUCKET/**.jpg', where **
@@ -59,10 +60,10 @@ def degrade_beam(
 
     options = pipeline.checked_options(list(flags))
     pattern, output = pipeline.check_places(hr, output, "--hr", options)
-    if real:
-        real = files.absolute(real)
-        handlers.style_photos(real)  # raises if there are none
-    job = Degrading(output, style, real, load_degrader(style).scale, variants, seed, overwrite, max_megapixels)
+    real = files.absolute(real) if real else None
+    looks = handlers.style_photos_digest(real) if real else None
+    scale = load_degrader(style).scale
+    job = Degrading(output, style, identity(style), real, looks, scale, variants, seed, overwrite, max_megapixels)
     return pipeline.run(job, pattern, options)
 
 

@@ -14,10 +14,12 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloa
 
 from ssrvae_tf import command_line
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.loading import places
-from ssrvae_tf.photos import folders
+from ssrvae_tf.photos import folders, records
 from ssrvae_tf.photos import jobs as photo_jobs
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
+from ssrvae_tf.terminal import saying
 
 _COMPARED = "_compare.png"
 Kind = Literal["keep", "png", "jpeg", "webp", "tiff"]
@@ -46,7 +48,8 @@ def upscale_files(
     engine: Literal["auto", "keras"] = "auto",
     device: Optional[Annotated[str, "NAME"]] = None,
 ) -> photo_jobs.Outcome:
-    """Enlarge photos in files. Each result appears whole or not at all; those that are there already are skipped.
+    """Enlarge photos in files. Each result appears whole or not at all, and says what made it. Those that are there
+    already are skipped, unless another network, other options or another photo made them.
 
     Args:
         inputs: photos, folders and globs; any format that Pillow reads.
@@ -57,7 +60,7 @@ def upscale_files(
         scale: of the results; the network's own unless told, from which others are resized.
         format: of the results; keep writes formats other than these as PNG.
         quality: of JPEG and WebP, 1 to 100.
-        overwrite: make results anew that are there.
+        overwrite: make all results anew; else those that these options have made are skipped.
         compare: also write a sheet for each photo, bicubic beside ours, and a page with before/after sliders.
         recursive: take what lies in folders of the named folders, too.
         jobs: threads that read, and as many that write.
@@ -74,7 +77,7 @@ def upscale_files(
         UserError: if nothing can be done at all. What fails for single photos is in the outcome.
     """
     words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
-    apart_from = Path(out) if out is not None else None
+    apart_from = [Path(out)] if out is not None else []
     sources, failed = folders.find_sources(words, recursive, apart_from, passed_over=_COMPARED)
     target, folder = _out(out, len(sources) > 1 or any(map(os.path.isdir, words)), format)
     # The scale is all that is needed to see what is there already, and TensorFlow takes seconds to load.
@@ -86,19 +89,21 @@ def upscale_files(
         items = [folders.Item(sources[0].path, target)]
     else:
         items = folders.plan(sources, folder, lambda source, apart: folders.result_name(source, apart, factor, format))
-    outcome = photo_jobs.Outcome(failed=failed)
+    outcome, digest = photo_jobs.Outcome(failed=failed), identity(network if server else model)
+    settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength}
 
-    def left(items):
+    def made(item):
+        size = folders.size_of(item.source)
+        return records.of_result(item.target, size, digest, factor, quality, **settings)
+
+    def undone(items):
         for item in items:
             if _same(item.target, item.source):
                 raise UserError(f"--out {item.target}: that is the photo itself: choose another name")
-            if os.path.exists(item.target) and not overwrite:
-                outcome.skipped.append(item.target)
-            else:
-                yield item
+        return photo_jobs.undone(items, made, outcome, overwrite, jobs)
 
-    todo = photo_jobs.measured(list(left(items)), outcome, max_megapixels, jobs)
-    todo = list(left(item for item in todo if _fits(item, format, factor, outcome)))
+    todo = photo_jobs.measured(undone(items), outcome, max_megapixels, jobs)
+    todo = undone([item for item in todo if _fits(item, format, factor, outcome)])  # some have other names now
     todo = _writable(todo, outcome)
     if not todo:
         return outcome
@@ -112,7 +117,6 @@ def upscale_files(
 
         network = fastest(network, model, sum(item.width * item.height for item in todo))
     page = Page()
-    settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength}
 
     def read(item):
         return files.read(item.source, max_megapixels)
@@ -122,7 +126,7 @@ def upscale_files(
         return dataclasses.replace(photo, pixels=pixels)
 
     def write(item, photo, result):
-        files.write(result, item.target, quality, factor / network.scale)
+        files.write(result, item.target, quality, factor / network.scale, made(item))
         if compare:
             pairs = views(photo, result)
             write_sheet(pairs, item.target.with_name(item.target.name + _COMPARED))
@@ -212,7 +216,7 @@ def _network(model, server: str | None, device: str | None):
 
     if server:
         return engines.ServerEngine(_client(server, model))
-    with _on(device):
+    with _on(device), saying(f"loading {model if isinstance(model, (str, os.PathLike)) else 'the model'}"):
         return engines.engine(model)
 
 
@@ -239,7 +243,8 @@ def _on(device: str | None):
     if device is None:
         yield
         return
-    import tensorflow as tf
+    with saying("starting TensorFlow"):
+        import tensorflow as tf
 
     kind, _, number = device.upper().partition(":")
     there = tf.config.list_physical_devices(kind)

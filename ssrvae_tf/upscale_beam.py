@@ -14,6 +14,7 @@ from ssrvae_tf import command_line
 from ssrvae_tf.beam import check_installed
 from ssrvae_tf.command_line import Glob
 from ssrvae_tf.errors import exit_cleanly
+from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
 from ssrvae_tf.upscale import Kind, Quality, Scale, Tile, upscale_files
 
@@ -35,8 +36,9 @@ def upscale_beam(
 ):
     """Enlarge all photos that a glob matches: the work of `ssrvae_tf.upscale` as an Apache Beam pipeline.
 
-    Results that are there already are skipped. Options that are not listed are Beam's: --runner, --direct_num_workers,
-    --temp_location, ... Arguments that are not listed are as for `ssrvae_tf.upscale.upscale_files`.
+    Results that are there already are skipped, unless something else made them. Options that are not listed are
+    Beam's: --runner, --direct_num_workers, --temp_location, ... Arguments that are not listed are as for
+    `ssrvae_tf.upscale.upscale_files`.
 
     Args:
         pattern: photos on any filesystem that Beam knows: a glob in quotes, such as 'gs://BUCKET/**.jpg', where **
@@ -60,9 +62,8 @@ def upscale_beam(
     pattern, output = pipeline.check_places(pattern, output, "--input", options)
     network_scale = engine(model).scale
     settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength}
-    job = Upscaling(
-        output, model, network_scale, scale or network_scale, format, quality, overwrite, max_megapixels, settings
-    )
+    scales = network_scale, scale or network_scale
+    job = Upscaling(output, model, identity(model), *scales, format, quality, overwrite, max_megapixels, settings)
     return pipeline.run(job, pattern, options)
 
 

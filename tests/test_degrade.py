@@ -61,6 +61,26 @@ def test_a_job_goes_on_as_if_it_had_not_been_stopped(photo_folder, tmp_path, sty
     np.testing.assert_array_equal(pairs(tmp_path)[lost.name][1], before[lost.name][1])
 
 
+def test_pairs_that_other_styles_or_options_made_are_made_again(tmp_path, style, capsys):
+    (tmp_path / "hr").mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 44, 3), np.uint8)).save(tmp_path / "hr" / "a.png")
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (9 + number, 9), "red").save(tmp_path / folder / "0.png", compress_level=9 * number)
+    rng = np.random.default_rng(1)
+    other = small_style_vae()
+    other.generator.set_weights([rng.normal(0, 0.05, value.shape) for value in other.generator.get_weights()])
+    given = {"style": style, "seed": 0, "real": None}
+    for changed in ({}, {"seed": 1}, {"style": other}, {"real": tmp_path / "one"}, {"real": tmp_path / "two"}):
+        given.update(changed)
+        assert len(degrade_files(tmp_path / "hr", tmp_path / "out", **given).written) == 1, changed
+        assert len(degrade_files(tmp_path / "hr", tmp_path / "out", **given).skipped) == 1, changed
+    assert "results were made otherwise" in capsys.readouterr().err
+    lr = tmp_path / "out" / "LR" / "X4" / "a.png"
+    Image.new("RGB", (11, 10)).save(lr)
+    assert degrade_files(tmp_path / "hr", tmp_path / "out", **given).unknown == [lr]
+
+
 def test_variants_differ_and_each_has_its_own_hr(photo_folder, tmp_path, style):
     degrade_files(photo_folder, tmp_path, style, variants=3)
     made = pairs(tmp_path)
@@ -104,6 +124,16 @@ def test_a_large_photo_is_of_one_piece(style):
     assert rest.max() < 3 * np.median(rest)
 
 
+def test_photos_of_all_sizes_share_one_trace(style, monkeypatch):
+    calls, degrade = [], style.degrade
+    monkeypatch.setattr(style, "degrade", lambda *given, **more: calls.append(1) or degrade(*given, **more))
+    degrader = Degrader(style)
+    for height, width in ((32, 32), (40, 36), (36, 200)):
+        made = degrader(np.zeros((height, width, 3), np.uint8), np.ones((1, 6)), 0)
+        assert made.shape == (height // 4, width // 4, 3)
+    assert len(calls) == 1
+
+
 def test_a_bad_file_and_one_too_small_are_named_and_the_rest_is_done(tmp_path, style, monkeypatch, capsys):
     (tmp_path / "hr").mkdir()
     Image.new("RGB", (40, 33), "red").save(tmp_path / "hr" / "good.png")
@@ -115,6 +145,29 @@ def test_a_bad_file_and_one_too_small_are_named_and_the_rest_is_done(tmp_path, s
     assert exit.value.code == 1 and list(pairs(tmp_path / "out")) == ["good.png"]
     errors = capsys.readouterr().err
     assert "bad.jpg: cannot be read" in errors and "thin.png: 3x40, at least 4x4 is wanted" in errors
+
+
+def test_pairs_in_the_folder_of_the_photos_are_not_degraded_again(tmp_path, style):
+    Image.new("RGB", (40, 36), "red").save(tmp_path / "a.png")
+    for _ in range(2):
+        degrade_files(tmp_path, tmp_path, style, recursive=True)
+    assert list(pairs(tmp_path)) == ["a.png"]
+
+
+def test_photos_are_not_overwritten_by_their_own_pairs(tmp_path, style):
+    (tmp_path / "HR").mkdir()
+    Image.new("RGB", (41, 36), "red").save(tmp_path / "HR" / "a.png")
+    with pytest.raises(UserError, match="--hr is one of them"):
+        degrade_files(tmp_path / "HR", tmp_path, style)
+    assert Image.open(tmp_path / "HR" / "a.png").size == (41, 36)
+
+
+def test_swapped_folders_are_noticed(photo_folder, tmp_path, style):
+    (tmp_path / "small").mkdir()
+    Image.new("RGB", (20, 20)).save(tmp_path / "small" / "a.png")
+    with pytest.raises(UserError, match="--hr and --from: photos of --hr are smaller"):
+        degrade_files(tmp_path / "small", tmp_path / "out", style, real=photo_folder)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("arguments, words", [({"hr": "gone"}, "no such folder"), ({"style": "faces-x4"}, "StyleVAE")])

@@ -36,6 +36,7 @@ def models(monkeypatch):
 
     monkeypatch.setattr(fast_engine, "find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", types.SimpleNamespace(load=load))
+    monkeypatch.setattr("ssrvae_tf.upscale.identity", str)
     return known
 
 
@@ -178,6 +179,52 @@ def test_a_second_run_makes_only_what_is_missing(folder, tmp_path, capsys, model
     assert "1 written" in capsys.readouterr().out
     run(folder, "--recursive", "--out", tmp_path / "out", "--overwrite")
     assert kept.stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize(
+    "first, then, difference",
+    [
+        ("", "--strength 0.7", "strength 1.0, now 0.7"),
+        ("", "--tile 16", "tile auto, now 16"),
+        ("--tile 16", "--tile 16 --overlap 4", "overlap 8, now 4"),
+        ("--scale 2 --model runs/x2", "--scale 2", "model runs/x2, now faces-x4"),
+        ("--format jpeg", "--format jpeg --quality 40", "quality 95, now 40"),
+        ("--scale 2", "--scale 3", "scale 2.0, now 3.0"),
+    ],
+)
+def test_results_that_other_options_made_are_made_again(photo, tmp_path, capsys, first, then, difference):
+    out = tmp_path / ("result.jpg" if "jpeg" in first else "result.png")
+    run(photo, "--out", out, *first.split())
+    before = out.read_bytes()
+    assert run(photo, "--out", out, *then.split()) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [str(out)] * 2 and out.read_bytes() != before
+    assert printed.err == f"1 results were made otherwise, such as {out} ({difference}): they are made again\n"
+    assert run(photo, "--out", out, *then.split()) == 0
+    assert "is there already" in capsys.readouterr().out
+
+
+def test_the_result_of_another_photo_of_that_name_is_made_again(photo, capsys):
+    run(photo)
+    Image.open(photo).rotate(90, expand=True).save(photo)
+    assert run(photo) == 0 and Image.open(photo.with_name("face_x4.png")).size == (120, 80)
+
+
+def test_options_that_change_no_pixel_make_nothing_again(photo, models, capsys):
+    run(photo)
+    models["faces-x4"].batches.clear()
+    assert run(photo, *"--quality 40 --batch 2 --jobs 1 --engine keras --format png --strength 1".split()) == 0
+    assert models["faces-x4"].batches == [] and "is there already" in capsys.readouterr().out
+
+
+def test_results_that_do_not_say_what_made_them_stay(photo, capsys):
+    result = photo.with_name("face_x4.png")
+    Image.new("RGB", (80, 120)).save(result)
+    before = result.read_bytes()
+    assert run(photo, "--strength", 0.3) == 0 and result.read_bytes() == before
+    told = f"1 results, such as {result}, do not say what made them: left as they are; --overwrite makes them anew\n"
+    assert capsys.readouterr().err == told
+    assert run(photo, "--overwrite") == 0 and result.read_bytes() != before
 
 
 def test_one_format_for_two_photos_of_one_name_makes_two_results(folder, tmp_path):
@@ -346,6 +393,7 @@ class Doubler:
 
     def __init__(self, url, **options):
         self.told = (url, options)
+        self.address, self.model, self.version = url, options.get("model"), options.get("version")
 
     def upscale(self, image):
         if image.shape[1] > 24:
@@ -374,7 +422,8 @@ def test_photos_that_a_server_refuses_are_named(photo, clients, capsys):
 
 def test_a_photo_that_names_itself_is_not_named_twice(folder, capsys):
     run(folder, "--out", folder.parent / "out")
-    assert all(line.count(".jpg") + line.count(".png") == 1 for line in capsys.readouterr().err.splitlines())
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 3 and all(line.count(".jpg") + line.count(".png") == 1 for line in errors)
 
 
 @pytest.mark.parametrize(

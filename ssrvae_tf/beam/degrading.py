@@ -13,6 +13,7 @@ from ssrvae_tf.beam.handlers import DegradeHandler
 from ssrvae_tf.beam.pipeline import Job, count
 from ssrvae_tf.inference.degrader import chance, read_sharp
 from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos import records
 from ssrvae_tf.photos.files import Photo
 from ssrvae_tf.photos.folders import pair_name
 
@@ -24,13 +25,17 @@ class Degrading(Job):
     """See `ssrvae_tf.degrade_beam.degrade_beam`.
 
     Attributes:
+        digest: of the StyleVAE, by `ssrvae_tf.inference.identity`.
         real: a glob that all workers know.
+        looks: of the photos that it matches, by `ssrvae_tf.photos.records.of_photos`.
         scale: HR side / LR side.
     """
 
     output: str
     style: str
+    digest: str
     real: str | None
+    looks: str | None
     scale: int
     variants: int
     seed: int
@@ -49,7 +54,8 @@ class Degrading(Job):
         return [dataclasses.replace(item, target=name, number=number) for name, number in zip(targets, numbers)]
 
     def results(self, item):
-        return [self._address(item, "LR", f"X{self.scale}")]
+        made = records.of_pair(item.size, self.digest, self.looks, item.inside, item.number, self.seed)
+        return {self._address(item, "LR", f"X{self.scale}"): made}
 
     def handler(self):
         return DegradeHandler(self.style, self.real)
@@ -64,14 +70,14 @@ class Degrading(Job):
     def write(self, done):
         item, (sharp, small) = done
         # A pair is whole where its LR file is, so that comes last.
-        addresses = [self._address(item, "HR"), *self.results(item)]
-        for pixels, address in zip((sharp, small), addresses):
+        addresses = {self._address(item, "HR"): "", **self.results(item)}
+        for pixels, (address, made) in zip((sharp, small), addresses.items()):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, PurePosixPath(item.target).name)
-                photo_files.write(Photo(pixels), path)
+                photo_files.write(Photo(pixels), path, made=made)
                 files.publish(path, address)
         count("written")
-        return addresses[-1]
+        return address
 
     def _address(self, item, *folders):
         return "/".join([self.output, *folders, item.target])

@@ -37,8 +37,8 @@ def absolute(address: str) -> str:
     return address if FileSystems.get_scheme(address) else os.path.abspath(address)
 
 
-def matching(pattern: str, option: str, most: int | None = None) -> list[str]:
-    """Addresses of the files that a glob matches, sorted, at least one, `most` at most.
+def matching(pattern: str, option: str, most: int | None = None) -> dict[str, int]:
+    """Addresses of the files that a glob matches, sorted, with their bytes; at least one, `most` at most.
 
     Raises:
         UserError: if there is none, or they cannot be listed; it names `option`, which gave the glob.
@@ -49,10 +49,10 @@ def matching(pattern: str, option: str, most: int | None = None) -> list[str]:
         (result,) = _retried(FileSystems.match, [pattern], [most])
     except (OSError, ValueError) as error:  # such as an extra of Beam that is not installed
         raise UserError(f"{option} {pattern}: cannot be listed ({' '.join(str(error).split())})") from error
-    found = sorted(each.path for each in result.metadata_list if not each.path.endswith("/"))
+    found = {each.path: each.size_in_bytes for each in result.metadata_list if not each.path.endswith("/")}
     if not found:
         raise UserError(f"{option} {pattern}: no file matches: give a glob in quotes, such as 'faces/*.jpg'")
-    return found
+    return dict(sorted(found.items()))
 
 
 def exists(address: str) -> bool:

@@ -17,6 +17,7 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.inference.degrader import degraded, load_degrader
 from ssrvae_tf.inference.engines import engine
 from ssrvae_tf.inference.enlarger import upscale
+from ssrvae_tf.photos import records
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import suffixes
 
@@ -73,7 +74,7 @@ class DegradeHandler(_PhotoHandler):
         self._style, self._real = style, real
 
     def load_model(self):
-        return _Styled(load_degrader(self._style), style_photos(self._real) if self._real else None)
+        return _Styled(load_degrader(self._style), [*style_photos(self._real)] if self._real else None)
 
     def run_inference(self, batch, model, inference_args=None):
         return [
@@ -92,8 +93,9 @@ class _Styled:
     styles: list[str] | None
 
 
-def style_photos(pattern: str) -> list[str]:
-    """Addresses of the photos that a glob matches, in the order that `ssrvae_tf.degrade` finds them in a folder.
+def style_photos(pattern: str) -> dict[str, int]:
+    """Addresses of the photos that a glob matches, with their bytes, in the order that `ssrvae_tf.degrade` finds them
+    in a folder.
 
     Raises:
         UserError: if there is none.
@@ -104,13 +106,19 @@ def style_photos(pattern: str) -> list[str]:
         return places.inside(address, root).split("/")
 
     found = [
-        address
-        for address in files.matching(pattern, "--from")
+        (address, size)
+        for address, size in files.matching(pattern, "--from").items()
         if f".{address.rpartition('.')[2].lower()}" in suffixes() and not any(p.startswith(".") for p in parts(address))
     ]
     if not found:
         raise UserError(f"--from {pattern}: no photos found: give a glob of photos (jpg, png, webp, ...)")
-    return sorted(found, key=parts)
+    return dict(sorted(found, key=lambda each: parts(each[0])))
+
+
+def style_photos_digest(pattern: str) -> str:
+    """What `ssrvae_tf.degrade` says of the same photos in a folder."""
+    root = places.root_of(pattern)
+    return records.of_photos((places.inside(address, root), size) for address, size in style_photos(pattern).items())
 
 
 def _read(address):

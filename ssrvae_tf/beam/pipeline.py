@@ -22,6 +22,7 @@ from apache_beam.runners.runner import PipelineState
 
 from ssrvae_tf.beam import files, places
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos import files as photo_files
 from ssrvae_tf.photos import folders
 
 _COUNTERS = "ssrvae_tf"
@@ -37,12 +38,14 @@ class Item:
         source: address of the photo.
         inside: its place below the glob's root.
         target: the result's place below the output.
+        size: bytes of the photo's file.
         number: of the variant, from 1.
     """
 
     source: str
     inside: str
     target: str
+    size: int
     number: int = 1
 
 
@@ -65,8 +68,8 @@ class Job:
         """The results of a photo, when `item` would be its only one."""
         return [item]
 
-    def results(self, item: Item) -> list[str]:
-        """Addresses of files, any of which tells that the result is done."""
+    def results(self, item: Item) -> dict[str, str]:
+        """Records (`ssrvae_tf.photos.records`) by addresses of files, any of which tells that the result is done."""
         raise NotImplementedError
 
     def handler(self):
@@ -90,6 +93,8 @@ class Outcome:
         output: address of the folder of results.
         state: Beam's word for how the pipeline ended; None: nobody waited for it.
         written, skipped, dead: numbers of results; the skipped were there before, the dead could not be made.
+        unknown: those of the skipped that do not say what made them.
+        remade: results that something else had made.
     """
 
     output: str
@@ -97,6 +102,8 @@ class Outcome:
     written: int = 0
     skipped: int = 0
     dead: int = 0
+    unknown: int = 0
+    remade: int = 0
 
     @property
     def code(self) -> int:
@@ -107,6 +114,11 @@ class Outcome:
         if self.state is None:
             print(f"started; results go to {self.output}")
             return
+        if self.remade:
+            print(f"{self.remade} results were made otherwise: they were made again", file=sys.stderr)
+        if self.unknown:
+            some = f"{self.unknown} results do not say what made them"
+            print(f"{some}: left as they are; --overwrite makes them anew", file=sys.stderr)
         there = f", {self.skipped} were there before" if self.skipped else ""
         dead = f", {self.dead} failed: see {self.output}/{_DEAD}-*.jsonl" if self.dead else ""
         print(f"{self.written} written to {self.output}{there}{dead}")
@@ -198,21 +210,34 @@ def _with_family(match, root, output):
     is_folder = match.path.endswith("/")  # which has an entry of its own on filesystems without folders
     is_result = output.startswith(root) and match.path.startswith(f"{output}/")
     if not is_folder and not is_result:
-        yield places.family_of(places.inside(match.path, root)), match.path
+        yield places.family_of(places.inside(match.path, root)), (match.path, match.size_in_bytes)
 
 
 def _items(family, root, job):
-    addresses = sorted(family[1])
-    insides = [places.inside(address, root) for address in addresses]
-    for address, inside, target in zip(addresses, insides, places.targets(insides, job.rename)):
-        yield from job.items(Item(address, inside, target))
+    photos = sorted(family[1])
+    insides = [places.inside(address, root) for address, _ in photos]
+    for (address, size), inside, target in zip(photos, insides, places.targets(insides, job.rename)):
+        yield from job.items(Item(address, inside, target, size))
 
 
 def _is_to_do(item, job):
-    if job.overwrite or not any(map(files.exists, job.results(item))):
+    if job.overwrite:
         return True
-    count("skipped")
-    return False
+    others = False
+    for address, record in job.results(item).items():
+        if not files.exists(address):
+            continue
+        with files.local_copy(address) as path:
+            made = photo_files.made(path)
+        if made in (None, record):
+            count("skipped")
+            if made is None:
+                count("unknown")
+            return False
+        others = True
+    if others:
+        count("remade")
+    return True
 
 
 def _dead_letter(failure):

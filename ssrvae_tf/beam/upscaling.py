@@ -13,6 +13,7 @@ from ssrvae_tf.beam.handlers import UpscaleHandler
 from ssrvae_tf.beam.pipeline import Item, Job, count
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos import records
 from ssrvae_tf.photos.folders import result_name
 from ssrvae_tf.photos.formats import SUFFIXES
 
@@ -24,6 +25,7 @@ class Upscaling(Job):
     """See `ssrvae_tf.upscale_beam.upscale_beam`.
 
     Attributes:
+        digest: of the model, by `ssrvae_tf.inference.identity`.
         network_scale: the network's own.
         scale: of the results.
         settings: further arguments of `ssrvae_tf.upscale`.
@@ -31,6 +33,7 @@ class Upscaling(Job):
 
     output: str
     model: str
+    digest: str
     network_scale: int
     scale: float
     kind: str
@@ -43,7 +46,7 @@ class Upscaling(Job):
         return result_name(source, apart, self.scale, self.kind)
 
     def results(self, item):
-        return [f"{self.output}/{item.target}", f"{self.output}/{_as_png(item).target}"]
+        return {self._address(each): self._record(each) for each in (item, _as_png(item))}
 
     def handler(self):
         return UpscaleHandler(self.model, **self.settings)
@@ -61,13 +64,19 @@ class Upscaling(Job):
 
     def write(self, done):
         item, photo = done
-        address = f"{self.output}/{item.target}"
+        address = self._address(item)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, Path(item.target).name)
-            photo_files.write(photo, path, self.quality, self.scale / self.network_scale)
+            photo_files.write(photo, path, self.quality, self.scale / self.network_scale, self._record(item))
             files.publish(path, address)
         count("written")
         return address
+
+    def _address(self, item):
+        return f"{self.output}/{item.target}"
+
+    def _record(self, item):
+        return records.of_result(item.target, item.size, self.digest, self.scale, self.quality, **self.settings)
 
 
 def _as_png(item: Item) -> Item:

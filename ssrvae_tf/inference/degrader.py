@@ -27,7 +27,12 @@ class Degrader:
     def __init__(self, style_vae):
         self.scale = style_vae.scale
         self._model = style_vae
-        self._run = tf.function(lambda hr, code, noise: style_vae.degrade(hr, code, seed=0, noise=noise))
+        # Traced once, for photos of all sizes.
+        takes = ([1, None, None, 3], [1, None], [1, None, None, style_vae.noise_channels])
+        self._run = tf.function(
+            lambda hr, code, noise: style_vae.degrade(hr, code, seed=0, noise=noise),
+            input_signature=[tf.TensorSpec(shape, tf.float32) for shape in takes],
+        )
 
     def code(self, lr: np.ndarray) -> np.ndarray:
         """(1, D): the style of a real small photo (h, w, 3) uint8."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.versions import looking_for, newest
 
@@ -145,7 +146,8 @@ class TFLiteEngine:
         self._input, self._output = takes["index"], gives["index"]
         self.fixed_size = None if -1 in shape[1:3] else (int(shape[1]), int(shape[2]))
         self._shape = None
-        self.scale = _measured_scale(self, *(self.fixed_size or (_PROBE, _PROBE)))
+        with terminal.hushed():  # it tells how it runs
+            self.scale = _measured_scale(self, *(self.fixed_size or (_PROBE, _PROBE)))
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         # One photo at a time: a file may have a fixed batch of 1, and gains nothing from a larger one.
@@ -181,12 +183,15 @@ class ServerEngine:
 
     Args:
         client: of `ssrvae_tf.serving`.
+
+    Attributes:
+        name: of the server, the model and the version that was asked for.
     """
 
     fixed_size = None
 
     def __init__(self, client):
-        self._client = client
+        self._client, self.name = client, f"{client.address} {client.model} {client.version}"
         self.scale = _measured_scale(self, _PROBE, _PROBE)
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import math
 import os
 import re
 import threading
@@ -20,10 +21,12 @@ import pyvips
 from PIL import Image, ImageCms, ImageOps
 
 from ssrvae_tf.errors import UserError, one_line
-from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
+from ssrvae_tf.photos import records
+from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES, add_heif, advice
 from ssrvae_tf.photos.writing import replacing
 
 _LONGEST = {"jpeg": 65_500, "webp": 16_383}
+_LONGEST_XMP = {"jpeg": 60_000}  # bytes; libvips leaves out what is longer
 _SIXTEEN = ("png", "tiff")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _EXIF, _GPS = 0x0112, 0x8769, 0x8825
@@ -106,14 +109,21 @@ def read_photo(path, at_least=None) -> np.ndarray:
     Raises:
         UserError: if the file cannot be read; the text names it.
     """
+    add_heif()
     try:
         with Image.open(path) as image:
             if at_least:
                 image.draft("RGB", (at_least, at_least))
             return np.array(_to_rgb(ImageOps.exif_transpose(image)))
     except Exception as error:  # Pillow's plugins raise many kinds on broken files
-        reason = "not a photo that Pillow reads" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        raise UserError(f"{path}: cannot be read ({reason or type(error).__name__}): repair or remove it") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    unknown = isinstance(error, Image.UnidentifiedImageError)
+    reason = "not a photo that Pillow reads" if unknown else one_line(error) or type(error).__name__
+    todo = unknown and advice(os.path.splitext(path)[1]) or "repair or remove it"
+    return UserError(f"{path}: cannot be read ({reason}): {todo}")
 
 
 def _to_rgb(image):
@@ -173,13 +183,12 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image | pyvips.
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except Exception as error:  # Pillow's plugins raise many kinds on broken files
-        reason = "not a photo that Pillow reads" if isinstance(error, Image.UnidentifiedImageError) else error
-        reason = " ".join(str(reason).split()) or type(error).__name__
-        raise UserError(f"{path}: cannot be read ({reason}): repair or remove it") from error
+        raise _unreadable(path, error) from error
 
 
 def _open(path: Path) -> Image.Image | pyvips.Image:
     """Without Pillow's own limit, which cannot be lifted for one file. TIFFs that it does not know go to libvips."""
+    add_heif()
     with _LIMIT:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -195,14 +204,17 @@ def _open(path: Path) -> Image.Image | pyvips.Image:
 
 def _about(image: Image.Image) -> Photo:
     """All but the pixels."""
-    profile, found = image.info.get("icc_profile"), image.info.get("dpi")
-    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")  # of PNG
+    profile, found, xmp = image.info.get("icc_profile"), image.info.get("dpi"), _xmp(image)
     dots_per_inch = tuple(map(float, found)) if found and all(1 < value < 1e5 for value in found) else None
     exif, damaged = _exif(image)
     note = "its EXIF data is damaged: left out" if damaged else ""
-    xmp = xmp.encode() if isinstance(xmp, str) else xmp
     xmp = xmp and re.sub(rb'(tiff:Orientation(?:=["\']|>))\d', rb"\g<1>1", xmp)
     return Photo(np.empty(0), profile or None, exif, xmp or None, dots_per_inch, note)
+
+
+def _xmp(image: Image.Image) -> bytes | None:
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")  # of PNG
+    return packet.encode() if isinstance(packet, str) else packet
 
 
 def _exif(image: Image.Image) -> tuple[bytes | None, bool]:
@@ -313,7 +325,19 @@ def limit(kind: str, width: float, height: float) -> str:
     return ""
 
 
-def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0) -> Path:
+def made(path: Path) -> str | None:
+    """The record (`ssrvae_tf.photos.records`) of what made a file, None if it holds none or cannot be read."""
+    try:
+        image = _open(path)
+        if not isinstance(image, Image.Image):
+            return records.find(_blob(image, "xmp-data"))
+        with image:
+            return records.find(_xmp(image))
+    except Exception:  # of many kinds, by Pillow's plugins
+        return None
+
+
+def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0, made: str = "") -> Path:
     """Write a photo, beside `path` and renamed, so that nobody finds half a file.
 
     The suffix says the format. What a format cannot hold is brought down: 16 bits to 8 and, in JPEG, transparency to
@@ -322,12 +346,16 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0) -> Pa
     Args:
         quality: 1 to 100, of JPEG and WebP; at 90 and above colour is kept at full resolution.
         scale: resize on the way, by this factor.
+        made: a record of what made it (`ssrvae_tf.photos.records`), which goes into the file.
 
     Raises:
         OSError: if it cannot be written.
     """
     path = Path(path)
     kind = SUFFIXES[path.suffix.lower()]
+    if made:
+        xmp = records.with_record(photo.xmp, made)
+        photo = dataclasses.replace(photo, xmp=xmp if len(xmp) <= _LONGEST_XMP.get(kind, math.inf) else photo.xmp)
     image = _vips(photo)
     if scale != 1.0:
         image = _resized(image, scale)
@@ -407,7 +435,7 @@ def _resized(image: pyvips.Image, scale: float) -> pyvips.Image:
     format_, alpha = image.format, image.hasalpha()
     image = image.premultiply() if alpha else image
     image = image.resize(sides[0] / image.width, vscale=sides[1] / image.height, kernel="cubic")
-    image = image.unpremultiply() if alpha else image
+    image = image.unpremultiply().rint() if alpha else image  # of floats, which a cast cuts off
     return image.cast(format_)
 
 

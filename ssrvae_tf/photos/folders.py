@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import glob
+import math
 import os
-import re
+import statistics
+import sys
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator, Sequence
 
 from PIL import Image
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos.formats import FORMATS, SUFFIXES
-from ssrvae_tf.photos.writing import runs
+from ssrvae_tf.photos.formats import FORMATS, SUFFIXES, add_heif, advice
+from ssrvae_tf.photos.writing import remove_parts
 
+_NAMES = 10_000  # that are looked at to count what is left out
+_LOOKED_AT = 50  # photos whose sizes are
 # Pillow knows these by name only, or needs another program to read them.
 _NOT_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
 
@@ -25,12 +30,15 @@ _NOT_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
 @functools.cache
 def suffixes() -> frozenset:
     """File suffixes that Pillow can read, in lower case, with the dot."""
+    add_heif()
     registered = Image.registered_extensions()
     return frozenset(end for end, kind in registered.items() if kind in Image.OPEN and kind not in _NOT_PHOTOS)
 
 
 def find_photos(folder, what: str = "") -> list:
     """Paths of all photos in `folder` and its subfolders, sorted. Names that start with a dot are passed over.
+
+    Photos of kinds that cannot be read here are told on stderr.
 
     Args:
         what: the option that gave the folder; errors start with it.
@@ -42,20 +50,87 @@ def find_photos(folder, what: str = "") -> list:
     if not os.path.isdir(folder):
         kind = "a file, not a folder" if os.path.exists(folder) else "no such folder"
         raise UserError(f"{label}: {kind}: give a folder of photos")
-    found, seen = [], set()
+    photos, unread = _files(folder)
+    if not photos:
+        raise UserError(f"{label}: no photos found{_no_photos(unread)}")
+    _tell_unread(label, unread)
+    return photos
+
+
+def _files(folder, recursive: bool = True, pruned: Callable[[str], bool] = lambda folder: False):
+    """Photos in a folder, sorted, and those of kinds that cannot be read here.
+
+    Args:
+        recursive: also in folders in it, save those that are `pruned`.
+    """
+    photos, unread = [], []
+    for parent, names in _walk(folder, recursive, pruned):
+        for name in names:
+            kind = os.path.splitext(name)[1].lower()
+            if kind in suffixes():
+                photos.append(Path(parent, name))
+            elif advice(kind):
+                unread.append(Path(parent, name))
+    return sorted(photos), sorted(unread)
+
+
+def _walk(folder, recursive: bool, pruned: Callable[[str], bool]) -> Iterator[tuple[str, list[str]]]:
+    """(folder, names of files) of a folder and of those in it, once each. Hidden ones are passed over."""
+    seen = set()
     for parent, children, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
-        children[:] = [] if real in seen else [name for name in children if not name.startswith(".")]
-        if real not in seen:
-            found += [Path(parent, name) for name in names if _is_photo(name)]
-        seen.add(real)  # a link may lead back up
-    if not found:
-        raise UserError(f"{label}: no photos found: give a folder that holds photos (jpg, png, webp, ...)")
-    return sorted(found)
+        if real in seen:  # a link may lead back up
+            children.clear()
+            continue
+        seen.add(real)
+        yield parent, [name for name in names if not name.startswith(".")]
+        kept = [name for name in children if not name.startswith(".")] if recursive else []
+        children[:] = [name for name in kept if not pruned(os.path.join(parent, name))]
 
 
-def _is_photo(name):
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes()
+def _no_photos(unread: list[Path]) -> str:
+    """The end of a message."""
+    if not unread:
+        return ": give a folder that holds photos (jpg, png, webp, ...)"
+    return f", but {len(unread)} such as {unread[0].name}: {advice(unread[0].suffix)}"
+
+
+def _tell_unread(label: str, unread: list[Path]) -> None:
+    kinds: dict[str, list[Path]] = {}
+    for path in unread:
+        kinds.setdefault(path.suffix.lower(), []).append(path)
+    for kind, paths in kinds.items():
+        some = f"{len(paths)} {kind} files, such as {paths[0].name}"
+        print(f"{label}: skipped {some}: {advice(kind)}", file=sys.stderr)
+
+
+def check_not_swapped(hr: list[Path], lr: list[Path], hr_option: str = "--hr", lr_option: str = "--lr") -> None:
+    """Find out by the sizes of some photos that sharp and small ones have been exchanged.
+
+    Args:
+        hr, lr: paths of the sharp and of the small photos.
+        hr_option, lr_option: that gave them; the error names both.
+
+    Raises:
+        UserError: if the sharp ones are the smaller.
+    """
+    large, small = _usual_side(hr), _usual_side(lr)
+    if large and small and large < small:
+        raise UserError(
+            f"{hr_option} and {lr_option}: photos of {hr_option} are smaller (at the median {large} pixels on the "
+            f"shorter side) than those of {lr_option} ({small}): exchange the two"
+        )
+
+
+def _usual_side(paths: list[Path]) -> int | None:
+    """The median of the shorter sides of some of the photos; None if none can be read."""
+    from ssrvae_tf.photos import files  # which libvips takes a while to load for
+
+    sides = []
+    for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:
+        with contextlib.suppress(UserError, MemoryError):
+            sides.append(min(files.measure(path, math.inf)))
+    return round(statistics.median(sides)) if sides else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +165,15 @@ class Item:
 
 
 def find_sources(
-    words: list[str], recursive: bool = False, apart_from: Path | None = None, passed_over: str | None = None
+    words: list[str], recursive: bool = False, apart_from: Sequence[Path] = (), passed_over: str | None = None
 ) -> tuple[list[Source], list[str]]:
     """The photos that the words of a command line name: files, folders and globs, each once, in order.
 
+    What is left out of a named folder is told on stderr: photos in folders of it, and kinds that cannot be read.
+
     Args:
         recursive: also take what lies in folders of a named folder.
-        apart_from: a folder whose files are results, not photos, if it lies in a named folder.
+        apart_from: folders whose files are results, not photos, if they lie in a named folder.
         passed_over: the end of names that are taken only where they are named themselves.
 
     Returns:
@@ -107,6 +184,8 @@ def find_sources(
     """
     found: dict[str, Source] = {}
     failed: list[str] = []
+    folders = {os.path.realpath(word): word for word in reversed(words) if os.path.isdir(word)}
+    results = {os.path.realpath(each) for each in apart_from} - folders.keys()
 
     def add(path: Path, inside: Path) -> None:
         found.setdefault(os.path.realpath(path), Source(path, inside))
@@ -114,27 +193,22 @@ def find_sources(
     def kept(path: Path) -> bool:
         return passed_over is None or not path.name.endswith(passed_over)
 
-    folders = [word for word in words if os.path.isdir(word)]
-    for word in words:
+    for word in dict.fromkeys(words):
         path = Path(word)
-        if word in folders:
+        if word in folders.values():
             below = Path(path.resolve().name) if len(folders) > 1 else Path()
-            results = apart_from and apart_from.resolve()
-            before = len(found)
-            try:
-                photos = find_photos(path)
-            except UserError as error:
-                failed.append(str(error))
-                continue
+            photos, unread = _files(path, recursive, lambda each: os.path.realpath(each) in results)
             for photo in filter(kept, photos):
-                inside = photo.relative_to(path)
-                result = results and path.resolve() in results.parents and results in photo.resolve().parents
-                if not result and (recursive or len(inside.parts) == 1):
-                    add(photo, below / inside)
-            if len(found) == before and not recursive:
-                failed.append(
-                    f"{word}: no photos found: give a folder that holds some, or --recursive for folders in it"
-                )
+                add(photo, below / photo.relative_to(path))
+            deeper = "" if recursive else _deeper(path, results | folders.keys())
+            if not photos:
+                failed.append(f"{word}: no photos found{deeper or _no_photos(unread)}")
+                continue
+            _tell_unread(word, unread)
+            if deeper:
+                print(f"{word}: left out{deeper}", file=sys.stderr)
+        elif os.path.isdir(path):
+            continue  # named before, in other words
         elif os.path.exists(path) or not glob.has_magic(word):
             add(path, Path(path.name))  # one that is not there fails in its turn, and the others are done
         else:
@@ -148,6 +222,25 @@ def find_sources(
     if not found:
         raise UserError(failed[0] if failed else f"{' '.join(words)}: no photos found: give photos or a folder of them")
     return list(found.values()), failed
+
+
+def _deeper(folder: Path, others: set[str]) -> str:
+    """How many photos lie in folders of a folder, as the end of a message; "" if none do.
+
+    A tree may be large: no more names are looked at than takes no time.
+
+    Args:
+        others: folders, by their real paths, that do not count.
+    """
+    count = seen = 0
+    for parent, names in _walk(folder, True, lambda each: os.path.realpath(each) in others):
+        if Path(parent) != folder:
+            count += sum(os.path.splitext(name)[1].lower() in suffixes() for name in names)
+            seen += len(names) + 1
+        if seen > _NAMES:
+            break
+    least = "at least " if seen > _NAMES else ""
+    return f" {least}{count} photos in folders of it: --recursive takes them, too" if count else ""
 
 
 def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool], str]) -> list[Item]:
@@ -189,6 +282,14 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
     return items
 
 
+def size_of(path: Path) -> int | None:
+    """The bytes of a file; None if it cannot be looked at."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None
+
+
 def pair_name(source: Source, apart: bool) -> str:
     """What both photos of a pair are called; `apart` tells `a.jpg` and `a.png` apart."""
     return f"{source.path.name if apart else source.path.stem}.png"
@@ -206,7 +307,7 @@ def result_name(source: Source, apart: bool, factor: float, kind: str) -> str:
 def check_folder(folder: Path, option: str) -> None:
     """Make a folder for results, or find out before the work that nothing can be written there.
 
-    What an earlier, killed process left half written there is removed.
+    What killed processes of this machine left half written there is removed.
 
     Raises:
         UserError: it names `option`, which gave the folder.
@@ -218,7 +319,4 @@ def check_folder(folder: Path, option: str) -> None:
         probe.unlink()
     except OSError as error:
         raise UserError(f"{option} {folder}: cannot be written ({error.strerror}): choose another folder") from error
-    for part in folder.glob(".*.part.*"):
-        number = re.search(r"\.(\d+)\.part\.\w+$", part.name)
-        if number and not runs(int(number[1])):
-            part.unlink(missing_ok=True)
+    remove_parts(folder)

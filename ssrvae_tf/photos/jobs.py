@@ -6,16 +6,19 @@ import contextlib
 import ctypes
 import dataclasses
 import errno
+import os
 import signal
 import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator
+from typing import TYPE_CHECKING, Callable, Iterator, TextIO
 
 from tqdm import tqdm
 
+from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos import records
 from ssrvae_tf.photos.folders import Item
 
 if TYPE_CHECKING:
@@ -34,12 +37,16 @@ class Outcome:
 
     Attributes:
         written, skipped: results; the skipped were there before.
+        unknown: those of the skipped that do not say what made them.
+        remade: results that something else made, and what that was.
         failed: a line for each photo that could not be done.
         stopped: why the job ended before its end, None if it did not.
     """
 
     written: list[Path] = dataclasses.field(default_factory=list)
     skipped: list[Path] = dataclasses.field(default_factory=list)
+    unknown: list[Path] = dataclasses.field(default_factory=list)
+    remade: dict[Path, str] = dataclasses.field(default_factory=dict)
     failed: list[str] = dataclasses.field(default_factory=list)
     stopped: str | None = None
 
@@ -61,6 +68,9 @@ class Outcome:
             print(f"error: and {len(self.failed) - _SHOWN} more", file=sys.stderr)
         if self.stopped:
             print(f"error: {self.stopped}: stopped; the same command goes on from here", file=sys.stderr)
+        if self.unknown:
+            some = f"{len(self.unknown)} results, such as {self.unknown[0]}, do not say what made them"
+            print(f"{some}: left as they are; --overwrite makes them anew", file=sys.stderr)
         if self.code or len(self.written) + len(self.skipped) != 1:
             there = f", {len(self.skipped)} were there before" if self.skipped else ""
             bad = f", {len(self.failed)} failed" if self.failed else ""
@@ -69,6 +79,36 @@ class Outcome:
             print(f"{self.skipped[0]} is there already; --overwrite makes it anew")
         else:
             print(self.written[0])
+
+
+def undone(
+    items: list[Item], made: Callable[[Item], str], outcome: Outcome, overwrite: bool = False, jobs: int = 2
+) -> list[Item]:
+    """The items whose results are not there, or say that something else made them. The others go to `outcome`.
+
+    Args:
+        made: the record (`ssrvae_tf.photos.records`) of what makes an item now.
+        overwrite: take all items.
+    """
+    there = [] if overwrite else [item for item in items if os.path.exists(item.target)]
+    if not there:
+        return items
+    from ssrvae_tf.photos import files  # which libvips takes a while to load for
+
+    with ThreadPoolExecutor(jobs) as pool:
+        found = in_order(pool, lambda item: files.made(item.target), there)
+        before = dict(zip((item.target for item in there), found))
+    left = []
+    for item in items:
+        if item.target not in before:
+            left.append(item)
+        elif before[item.target] in (None, made(item)):
+            outcome.skipped.append(item.target)
+            outcome.unknown += [item.target] if before[item.target] is None else []
+        else:
+            left.append(item)
+            outcome.remade[item.target] = records.difference(before[item.target], made(item))
+    return left
 
 
 def measured(items: list[Item], outcome: Outcome, max_megapixels: float, jobs: int) -> list[Item]:
@@ -124,6 +164,10 @@ def run(
         write: (item, photo, result).
         what: is done, for the progress bar.
     """
+    if outcome.remade:
+        target, why = next(iter(outcome.remade.items()))
+        others = f"{len(outcome.remade)} results were made otherwise, such as {target} ({why})"
+        print(f"{others}: they are made again", file=sys.stderr)
     waiting: deque[tuple[Item, Future]] = deque()
 
     def settle(most: int) -> None:
@@ -142,9 +186,10 @@ def run(
         except Exception as error:  # comes out where it is waited for
             return error
 
-    total = sum(item.megapixels for item in items)
-    bar = tqdm(total=total, desc=what, unit="MP", disable=None, bar_format=_BAR, postfix=f"0/{len(items)} photos")
-    with _stopping(), bar, ThreadPoolExecutor(jobs) as readers, ThreadPoolExecutor(jobs) as writers:
+    # The first photo is where networks are compiled, which libraries tell.
+    quietly = terminal.hushed if terminal.width() else contextlib.nullcontext
+    pools = ThreadPoolExecutor(jobs), ThreadPoolExecutor(jobs)
+    with _stopping(), _bar(what, items) as bar, pools[0] as readers, pools[1] as writers:
         try:
             # One photo ahead for each reader, or large ones would pile up.
             for number, (item, photo) in enumerate(zip(items, in_order(readers, attempt, items, jobs)), 1):
@@ -157,10 +202,12 @@ def run(
                     if isinstance(photo, Exception):
                         raise photo
                     if photo.note:
-                        bar.write(photo.note, file=sys.stderr)
+                        bar.write(photo.note, file=bar.stream)
                     if photo.pixels.nbytes >= _LARGE_SOURCE:
                         _trim_heap()
-                    result = work(item, photo, report)
+                    with quietly():
+                        result = work(item, photo, report)
+                    quietly = contextlib.nullcontext
                     settle(jobs - 1 if result.pixels.nbytes < _LARGE else 0)
                     waiting.append((item, writers.submit(write, item, photo, result)))
                     if result.pixels.nbytes >= _LARGE:
@@ -168,7 +215,7 @@ def run(
                 except Exception as error:
                     _note(outcome, item, error)
                 photo = result = None  # before the next is made
-                bar.set_postfix_str(f"{number}/{len(items)} photos", refresh=False)
+                bar.photos = number
                 bar.update(before + item.megapixels - bar.n)
                 if outcome.stopped:
                     break
@@ -183,7 +230,41 @@ def _trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+class _Bar(tqdm):
+    """Goes on by megapixels, since photos differ, and tells of photos.
+
+    Args:
+        of: so many photos.
+        stream: that it is written to.
+
+    Attributes:
+        photos: that are done.
+    """
+
+    def __init__(self, of: int, stream: TextIO, **more):
+        self.photos, self.of, self.stream = 0, of, stream
+        super().__init__(file=stream, disable=None, dynamic_ncols=True, **more)
+
+    @property
+    def format_dict(self):
+        told = super().format_dict
+        pace = f"{told['elapsed'] / self.photos:.1f}" if self.photos else "?"
+        return {**told, "photos": f"{self.photos}/{self.of}", "pace": f"{pace} s/photo"}
+
+
+_WIDE = 72  # columns; in fewer, little would be left for the bar itself
+
+
+@contextlib.contextmanager
+def _bar(what: str, items: list[Item]) -> Iterator[_Bar]:
+    columns = terminal.width()
+    shape = "{desc}: {percentage:3.0f}%|{bar}| {photos} photos [{elapsed}<{remaining}, {pace}]"
+    if columns and columns < _WIDE:
+        shape = "{desc}: {percentage:3.0f}% {photos} [{elapsed}<{remaining}]"
+    total = sum(item.megapixels for item in items)
+    with terminal.own_stream() as stream:
+        with _Bar(len(items), stream, total=total, desc=what, bar_format=shape) as bar:
+            yield bar
 
 
 def _note(outcome: Outcome, item: Item, error: Exception) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import platform
+import re
 import tempfile
+import time
 import zlib
 from pathlib import Path
 from typing import Iterator
@@ -30,11 +34,37 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def part_of(path: Path) -> Path:
     """Where a file is written before it is renamed. Libraries go by the suffix, so that stays last."""
-    end = f".{os.getpid()}.part{path.suffix}"
+    end = f".{_machine()}.{os.getpid()}.part{path.suffix}"
     stem = os.fsencode(path.stem)
     if len(stem) + len(end) >= _LONGEST_NAME:
         stem = f"{zlib.crc32(stem):08x}".encode()
     return path.with_name(f".{os.fsdecode(stem)}{end}")
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left half written.
+
+    On a shared disk those of other machines may be alive: their parts are let alone for a day.
+    """
+    for part in folder.glob(".*.part*"):
+        made = re.search(r"\.([0-9a-f]{8})\.(\d+)\.part(\.\w+)?$", part.name)
+        with contextlib.suppress(OSError):  # such as that another has removed it
+            if made and (not runs(int(made[2])) if made[1] == _machine() else _is_old(part)):
+                part.unlink()
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > 24 * 3600
+
+
+@functools.cache
+def _machine() -> str:
+    """A short name for where numbers of processes mean the same: a host, or a container on it."""
+    try:
+        numbers = os.readlink("/proc/self/ns/pid")  # containers may share their host's name
+    except OSError:
+        numbers = ""
+    return f"{zlib.crc32(f'{platform.node()} {numbers}'.encode()):08x}"
 
 
 def runs(process: int) -> bool:

@@ -42,7 +42,7 @@ def small(tmp_path):
     (folder / "b").mkdir(parents=True)
     for number, name in enumerate(("a.png", "b/c.jpg", "b-d.png", ".e.png")):
         left = 60 + 40 * number
-        Image.open(sample_photos()[1]).convert("RGB").crop((left, 50, left + 24, 74)).save(folder / name)
+        Image.open(sample_photos()[1]).convert("RGB").crop((left, 50, left + 18, 68)).save(folder / name)
     (folder / "broken.jpg").write_text("no photo")
     (folder / "notes.txt").write_text("no photo")
     return folder
@@ -88,6 +88,13 @@ def test_bad_files_become_dead_letters_and_a_second_run_does_only_what_is_left(b
     assert (out / "LR/X4/more/e.png").stat().st_mtime == 1
     assert run(f"{bad_photos}/a.png", out, "--style", style, "--overwrite") == 0
     assert contents(out) == contents(tmp_path / "plain")
+
+
+def test_pairs_of_other_styles_are_made_again(photos, small, style, tmp_path, capsys):
+    for options in ([], ["--from", f"{small}/**"]):
+        for made, there in ((3, ""), (0, ", 3 were there before")):
+            assert run(f"{photos}/*", tmp_path / "out", "--style", style, *options) == 0
+            assert capsys.readouterr().out == f"{made} written to {tmp_path / 'out'}{there}\n"
 
 
 def test_no_two_photos_share_a_pair(photos, style, tmp_path):

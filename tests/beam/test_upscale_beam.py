@@ -106,6 +106,24 @@ def test_run_again_it_does_what_was_left_and_nothing_else(bad_photos, tmp_path, 
     assert (out / "a_x4.png").stat().st_mtime != 1 and (out / "more/a_x4.png").stat().st_mtime == 1
 
 
+def test_results_that_other_options_made_are_made_again_and_those_without_a_record_stay(
+    photos, tmp_path, loads, capsys, monkeypatch
+):
+    out = tmp_path / "out"
+    assert run(f"{photos}/**", out) == 0
+    Image.new("RGB", (80, 120)).save(out / "a_x4.png")
+    assert run(f"{photos}/*", out, "--strength", 0.5) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1] == f"2 written to {out}, 1 were there before"
+    assert printed.err.splitlines()[-2:] == [
+        "2 results were made otherwise: they were made again",
+        "1 results do not say what made them: left as they are; --overwrite makes them anew",
+    ]
+    monkeypatch.setattr(upscale_beam, "identity", lambda model: "another")
+    assert run(f"{photos}/**", out) == 0
+    assert capsys.readouterr().out == f"4 written to {out}, 1 were there before\n"
+
+
 def test_no_two_photos_share_a_result_and_results_are_not_taken_for_photos(photos, tmp_path, loads):
     Image.open(photos / "a.png").save(photos / "a.jpg")
     out = photos / "results"

@@ -300,6 +300,23 @@ def test_resizing_on_the_way(tmp_path):
     assert np.abs(np.asarray(picture).astype(int) - 200).max() <= 1
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("scale", [0.5, 1.5])
+def test_resizing_with_transparency_gives_the_colours_that_it_gives_without(tmp_path, dtype, channels, scale):
+    top = np.iinfo(dtype).max
+    pixels = np.random.default_rng(0).integers(top // 4, top * 3 // 4, (40, 60, channels), dtype)
+    opaque, plain = pixels.copy(), pixels[..., :-1]
+    opaque[..., -1] = top
+    photos = (opaque, plain)
+    found, wanted = (read(write(Photo(each), tmp_path / "a.png", scale=scale)).pixels.astype(float) for each in photos)
+    difference = found[..., :-1] - wanted
+    assert np.abs(difference).max() <= 1
+    assert abs(difference.mean()) < (0.1 if dtype == "uint8" else 0.6), "libvips itself cuts 16 bits off"
+    even = np.full_like(pixels, 0.7 * top)
+    assert (read(write(Photo(even), tmp_path / "b.png", scale=scale)).pixels == even[0, 0]).all()
+
+
 def test_shrunk_for_looking_is_eight_bit_colour_on_white():
     photo = Photo(np.dstack([np.full((300, 150), 20000, np.uint16), np.zeros((300, 150), np.uint16)]))
     small = photo_files.shrunk(photo, 100)

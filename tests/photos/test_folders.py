@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos.folders import Source, check_folder, find_photos, find_sources, plan
+from ssrvae_tf.photos import folders, writing
+from ssrvae_tf.photos.folders import Source, check_folder, check_not_swapped, find_photos, find_sources, plan
 
 
 def make(folder: Path, *names: str) -> None:
@@ -45,7 +46,7 @@ def test_a_missing_folder_a_file_and_an_empty_folder_are_named(tmp_path):
         find_photos(tmp_path / "empty")
 
 
-def found(*words, recursive=False, apart=None) -> dict[str, str]:
+def found(*words, recursive=False, apart=()) -> dict[str, str]:
     sources, failed = find_sources([str(word) for word in words], recursive, apart, "_compare.png")
     assert not failed
     return {str(source.path): source.inside.as_posix() for source in sources}
@@ -69,10 +70,72 @@ def test_several_folders_keep_their_names_apart(tmp_path):
     assert set(found(tmp_path / "one", tmp_path / "two").values()) == {"one/a.png", "two/a.png"}
 
 
+def test_a_folder_in_two_spellings_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path, "faces/a.png", "other/b.png")
+    os.symlink(tmp_path / "faces", tmp_path / "link")
+    assert found("faces", "./faces/", "faces/../faces", str(tmp_path / "faces"), "link") == {"faces/a.png": "a.png"}
+    assert set(found("faces/", "other", "faces").values()) == {"faces/a.png", "other/b.png"}
+
+
+def test_photos_in_folders_of_a_named_folder_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path, "d/a.png", "d/e/b.png", "d/e/f/c.jpg", "d/.hidden/d.png", "d/out/a_x4.png", "d/named/e.png")
+    Path("d/e/notes.txt").write_text("no photo")
+    assert len(found("d", "d/named", apart=[Path("d/out")])) == 2
+    assert capsys.readouterr().err == "d: left out 2 photos in folders of it: --recursive takes them, too\n"
+    assert len(found("d", recursive=True, apart=[Path("d/out")])) == 4 and capsys.readouterr().err == ""
+    monkeypatch.setattr(folders, "_NAMES", 1)
+    found("d", apart=[Path("d/out"), Path("d/named")])
+    assert "left out at least 1 photos" in capsys.readouterr().err
+
+
+def test_no_more_than_some_names_of_a_tree_are_looked_at_to_say_what_is_left_out(tmp_path, monkeypatch):
+    make(tmp_path, "a.png", *(f"{number:02}/b.png" for number in range(40)))
+    looked, walk = [], os.walk
+    monkeypatch.setattr(os, "walk", lambda *given, **more: (looked.append(1) or each for each in walk(*given, **more)))
+    monkeypatch.setattr(folders, "_NAMES", 10)
+    assert len(found(tmp_path)) == 1 and len(looked) < 12
+
+
+def test_photos_of_kinds_that_cannot_be_read_are_told_with_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(folders, "suffixes", lambda: frozenset([".png"]))
+    make(tmp_path, "a.png")
+    for name in ("1.HEIC", "2.heic", "3.cr2", "4.avif", "notes.txt"):
+        (tmp_path / name).touch()
+    lines = [
+        f"{tmp_path}: skipped 2 .heic files, such as 1.HEIC: pip install 'ssrvae_tf[heif]' reads them",
+        f"{tmp_path}: skipped 1 .cr2 files, such as 3.cr2: make TIFF or JPEG of them by a raw converter",
+        f"{tmp_path}: skipped 1 .avif files, such as 4.avif: pip install 'ssrvae_tf[heif]' reads them",
+    ]
+    for find in (found, find_photos):
+        assert len(find(tmp_path)) == 1
+        assert capsys.readouterr().err.splitlines() == lines
+    (tmp_path / "a.png").unlink()
+    for find in (found, find_photos):
+        with pytest.raises(UserError, match=r"no photos found, but 4 such as 1.HEIC: pip install 'ssrvae_tf\[heif"):
+            find(tmp_path)
+
+
+def test_swapped_folders_are_noticed_by_the_sizes_of_their_photos(tmp_path):
+    for name, size in (("hr/1.png", (200, 90)), ("hr/2.png", (80, 99)), ("lr/1.png", (79, 300)), ("lr/2.png", (9, 9))):
+        make(tmp_path, name)
+        Image.new("1", size).save(tmp_path / name)
+    (tmp_path / "lr/bad.png").write_text("no photo")
+    hr, lr = (find_photos(tmp_path / name) for name in ("hr", "lr"))
+    check_not_swapped(hr, lr)
+    check_not_swapped(hr, hr)
+    check_not_swapped(lr[-1:], hr)  # nothing can be said of what cannot be read
+    with pytest.raises(
+        UserError, match=r"--hr and --from: photos of --hr are smaller \(at .* 44 .* than those of --from \(85\)"
+    ):
+        check_not_swapped(lr, hr, lr_option="--from")
+
+
 def test_results_inside_a_named_folder_are_no_photos(tmp_path):
     make(tmp_path, "a.png", "out/a_x4.png")
-    assert set(found(tmp_path, recursive=True, apart=tmp_path / "out").values()) == {"a.png"}
-    assert set(found(tmp_path, recursive=True, apart=tmp_path).values()) == {"a.png", "out/a_x4.png"}
+    assert set(found(tmp_path, recursive=True, apart=[tmp_path / "out"]).values()) == {"a.png"}
+    assert set(found(tmp_path, recursive=True, apart=[tmp_path]).values()) == {"a.png", "out/a_x4.png"}
 
 
 @pytest.mark.parametrize("word, message", [("empty", "no photos found"), ("*.png", "no file matches")])
@@ -146,11 +209,23 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path):
         check_folder(tmp_path / "file" / "out", "--out")
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path):
+def test_what_a_killed_process_left_is_removed_unless_another_machine_may_be_at_work_on_it(tmp_path, monkeypatch):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    (tmp_path / f".a.{dead.pid}.part.png").write_text("half")
-    (tmp_path / f".b.{os.getpid()}.part.png").write_text("being written")
+
+    def part(name, process, machine=None):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: process)
+            if machine:
+                patch.setattr(writing, "_machine", lambda: machine)
+            path = writing.part_of(tmp_path / name)
+        path.write_text("half")
+        return path.name
+
+    kept = {part("b.png", os.getpid()), part("c.png", dead.pid, "0123abcd"), ".hidden.png"}
     (tmp_path / ".hidden.png").write_text("not ours")
+    for name in ("a.png", "x" * 251 + ".jpg", "compare.html"):
+        part(name, dead.pid)
+    os.utime(tmp_path / part("old.png", dead.pid, "0123abcd"), (1, 1))
     check_folder(tmp_path, "--out")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f".b.{os.getpid()}.part.png", ".hidden.png"]
+    assert {path.name for path in tmp_path.iterdir()} == kept

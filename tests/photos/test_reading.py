@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos import files
 from ssrvae_tf.photos.files import read_photo
+from ssrvae_tf.photos.folders import find_photos
 
 RED, BLUE = (200, 20, 10), (10, 20, 200)
 
@@ -78,3 +80,25 @@ def test_a_large_jpeg_is_decoded_smaller_but_never_too_small(tmp_path):
     save(tmp_path / "x.jpg", 800, 640)
     height, width = read_photo(tmp_path / "x.jpg", at_least=150).shape[:2]
     assert (height, width) == (160, 200)
+
+
+@pytest.mark.parametrize("kind", ["heic", "avif"])
+def test_photos_of_phones_are_read(tmp_path, kind):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    even = np.full((40, 60, 3), (200, 90, 30), np.uint8)
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    Image.fromarray(even).save(tmp_path / f"a.{kind}", exif=exif, quality=95)
+    assert find_photos(tmp_path) == [tmp_path / f"a.{kind}"]
+    photo = files.read(tmp_path / f"a.{kind}")
+    assert photo.pixels.shape == (40, 60, 3) and np.abs(photo.pixels - even[0, 0].astype(int)).max() < 6
+    assert b"Maker" in photo.exif
+    assert read_photo(tmp_path / f"a.{kind}").shape == (40, 60, 3)
+
+
+def test_a_kind_that_cannot_be_read_is_told_with_what_to_do(tmp_path):
+    (tmp_path / "a.cr2").write_bytes(b"no TIFF")
+    for read in (files.read, read_photo):
+        with pytest.raises(UserError, match="a.cr2: cannot be read .*: make TIFF or JPEG of them by a raw converter"):
+            read(tmp_path / "a.cr2")

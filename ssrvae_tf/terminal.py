@@ -1,0 +1,90 @@
+"""What a person at a terminal sees while work goes on: what is loading, and no lines of libraries through a bar."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import threading
+from typing import Iterator, TextIO
+
+# What TensorFlow, XLA and LiteRT write by themselves, some of it whatever TF_CPP_MIN_LOG_LEVEL says.
+_CHATTER = re.compile(rb"[IW]\d{4} \d\d:|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |INFO: |WARNING: All log messages ")
+_CLEARED = "\r\033[K"  # the line that the cursor is in
+_HUSHED = threading.Lock()
+
+
+def width() -> int | None:
+    """Columns of the terminal that stderr is; None if it is none."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else None
+    except (OSError, ValueError):
+        return None
+
+
+@contextlib.contextmanager
+def saying(what: str) -> Iterator[None]:
+    """Say on a terminal what takes its time, as long as it does."""
+    columns = width()
+    if columns is None:
+        yield
+        return
+    print(f"{what} ..."[: max(0, columns - 1)], end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print(_CLEARED, end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def own_stream() -> Iterator[TextIO]:
+    """stderr by a file descriptor of its own, so that a bar is seen while others are `hushed`."""
+    if not _is_native():
+        yield sys.stderr
+        return
+    with os.fdopen(os.dup(2), "w", 1, encoding=sys.stderr.encoding, errors="backslashreplace") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Hold back what is written to stderr, native code's included, and give it out after, without libraries' chatter.
+
+    One thread at a time; what others do meanwhile is as it would be without.
+    """
+    if not _is_native() or not _HUSHED.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _held_back():
+            yield
+    finally:
+        _HUSHED.release()
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        real = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(real, 2)
+            os.close(real)
+            held.seek(0)
+            told = b"".join(line for line in held if not _CHATTER.match(line))
+            if told:
+                os.write(2, (_CLEARED.encode() if sys.stderr.isatty() else b"") + told)
+
+
+def _is_native() -> bool:
+    """Whether stderr is the process's own, not a notebook's or a test's."""
+    try:
+        return sys.stderr is sys.__stderr__ and sys.stderr.fileno() == 2
+    except (OSError, ValueError):
+        return False

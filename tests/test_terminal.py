@@ -1,0 +1,87 @@
+"""What is seen on a terminal: each test looks at one of its own, through a pseudo-terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+_JOB = """
+import os, time
+from pathlib import Path
+import numpy as np
+from ssrvae_tf.photos import jobs
+from ssrvae_tf.photos.files import Photo
+from ssrvae_tf.photos.folders import Item
+
+def work(item, photo, report):
+    os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
+    os.write(2, b"I0000 00:00:1795713774.610878   25624 device_compiler.h:186] Compiled cluster using XLA!\\n")
+    os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\n")
+    os.write(2, b"terminate called\\n")
+    time.sleep(0.15)
+    report(1, 2)
+    return photo
+
+items = [Item(Path(f"{number}.png"), Path("x.png"), 1000, 1000) for number in range(3)][:COUNT]
+photo = Photo(np.zeros((2, 2, 3), np.uint8), note="a note")
+jobs.run(items, lambda item: photo, work, lambda *_: None, jobs.Outcome(), "upscale")
+"""
+
+
+def seen(code: str, columns: int = 80) -> str:
+    """What a terminal of that width gets from a Python program on stderr."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    parts = []
+    try:
+        while part := os.read(ours, 65536):
+            parts.append(part)
+    except OSError:  # the end, on Linux
+        pass
+    os.close(ours)
+    assert process.wait() == 0, b"".join(parts)
+    return b"".join(parts).decode()
+
+
+def bars(text: str) -> list[str]:
+    return [line for line in re.split(r"[\r\n]+", text) if line.startswith("upscale:")]
+
+
+@pytest.mark.parametrize("columns", [40, 60, 75, 200])
+def test_a_bar_tells_photos_and_their_pace_and_has_room_or_is_left_out(columns):
+    last = bars(seen(_JOB.replace("COUNT", "2"), columns))[-1]
+    assert len(last) <= columns and "2/2" in last and "MP" not in last
+    (bar,) = re.findall(r"\|(.*)\|", last) or [None]
+    assert bar is None if columns < 72 else len(bar) > columns - 66
+    assert columns < 72 or re.search(r"2/2 photos \[00:00<00:00, \d\.\d s/photo\]", last)
+
+
+def test_no_line_of_a_library_goes_through_the_bar_and_no_other_is_lost():
+    text = seen(_JOB.replace("COUNT", "1"))
+    assert not re.search("absl|XLA|XNNPACK", text)
+    assert "50%" in "".join(bars(text)), "the bar moves meanwhile"
+    lines = [line.split("\r")[-1].removeprefix("\033[K") for line in text.split("\r\n")]
+    assert "a note" in lines and "terminate called" in lines
+
+
+def test_what_takes_its_time_is_said_on_one_line_and_taken_back():
+    code = "from ssrvae_tf.terminal import saying\nwith saying('loading ' + 90 * 'x'): pass"
+    first, second = seen(code, 60).split("\r", 1)
+    assert first.startswith("loading xxx") and len(first) == 59 and second == "\033[K"
+
+
+def test_a_log_gets_none_of_it():
+    code = "from ssrvae_tf.terminal import saying\nwith saying('loading'): pass"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).stderr == b""
