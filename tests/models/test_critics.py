@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal, joint_and_shuffled
 from tests.layers import reference

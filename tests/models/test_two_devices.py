@@ -10,7 +10,7 @@ from pathlib import Path
 _STEPS = """
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
+import keras
 from ssrvae_tf.models import SRNetwork, StyleVAE
 
 cpu = tf.config.list_physical_devices("CPU")[0]
