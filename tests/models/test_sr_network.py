@@ -117,19 +117,27 @@ def test_exports_with_dynamic_sizes(tmp_path):
     np.testing.assert_allclose(loaded.signatures["serving_default"](tf.constant(lr))["sr"], model(lr), atol=1e-5)
 
 
-@pytest.mark.parametrize("make", [lambda: SRNetwork(**SMALL), lambda: EDSR(4, 8, 2)])
-def test_a_train_step_is_the_gradient_of_the_l1_and_reduces_it(make):
+@pytest.mark.parametrize(
+    "make, colour_weight",
+    [(lambda: SRNetwork(**SMALL), 0.0), (lambda: EDSR(4, 8, 2), 0.0), (lambda: EDSR(4, 8, 2), 0.5)],
+)
+def test_a_train_step_is_the_gradient_of_the_l1_and_reduces_it(make, colour_weight):
     lr, hr = batch()
     model, rate = make(), 1e-3
+    model.colour_weight = colour_weight
     with tf.GradientTape() as tape:
-        wanted_loss = tf.reduce_mean(tf.abs(model(lr, training=True) - hr))
+        error = model(lr, training=True) - hr
+        l1, colour = tf.reduce_mean(tf.abs(error)), tf.reduce_mean(tf.abs(tf.reduce_mean(error, [1, 2])))
+        wanted_loss = l1 + colour_weight * colour
     gradients = tape.gradient(wanted_loss, model.trainable_variables)
     before = [weight.numpy() for weight in model.trainable_variables]
     model.compile(keras.optimizers.SGD(rate))
-    assert model.train_on_batch(lr, hr) == pytest.approx(float(wanted_loss), rel=1e-5)
+    figures = model.train_step((lr, hr))
+    assert float(figures["loss"]) == pytest.approx(float(l1), rel=1e-5)
+    assert float(figures["colour"]) == pytest.approx(float(colour), rel=1e-5)
     for weight, start, gradient in zip(model.trainable_variables, before, gradients):
         np.testing.assert_allclose(weight, start - rate * gradient, atol=1e-6)
-    assert float(tf.reduce_mean(tf.abs(model(lr, training=True) - hr))) < float(wanted_loss)
+    assert float(tf.reduce_mean(tf.abs(model(lr, training=True) - hr))) < float(l1)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
