@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import functools
 import glob
-import math
 import os
 import statistics
 import sys
@@ -18,7 +17,7 @@ from typing import Callable, Iterator, Sequence
 from PIL import Image
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos.formats import FORMATS, SUFFIXES, add_heif, advice
+from ssrvae_tf.photos.formats import FORMATS, SUFFIXES, add_heif, advice, open_image
 from ssrvae_tf.photos.writing import remove_parts
 
 _NAMES = 10_000  # that are looked at to count what is left out
@@ -124,12 +123,10 @@ def check_not_swapped(hr: list[Path], lr: list[Path], hr_option: str = "--hr", l
 
 def _usual_side(paths: list[Path]) -> int | None:
     """The median of the shorter sides of some of the photos; None if none can be read."""
-    from ssrvae_tf.photos import files  # which libvips takes a while to load for
-
     sides = []
     for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:
-        with contextlib.suppress(UserError, MemoryError):
-            sides.append(min(files.measure(path, math.inf)))
+        with contextlib.suppress(Exception), open_image(path) as image:  # Pillow's plugins raise many kinds
+            sides.append(min(image.size))
     return round(statistics.median(sides)) if sides else None
 
 
