@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import sys
 import types
@@ -21,8 +22,7 @@ from ssrvae_tf.photos import jobs as photo_jobs
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
 from ssrvae_tf.terminal import saying
 
-_COMPARED = "_compare.png"
-Kind = Literal["keep", "png", "jpeg", "webp", "tiff"]
+Kind = Literal["keep", "png", "jpeg", "jpg", "webp", "tiff", "tif"]
 Tile = restricted_number_type("Tile", int, (">=", 16), docstring="a whole number, at least 16")
 Quality = restricted_number_type("Quality", int, [(">=", 1), ("<=", 100)], docstring="a whole number from 1 to 100")
 Scale = restricted_number_type("Scale", float, [(">", 0), ("<=", 64)], docstring="a number above 0, at most 64")
@@ -61,7 +61,7 @@ def upscale_files(
         format: of the results; keep writes formats other than these as PNG.
         quality: of JPEG and WebP, 1 to 100.
         overwrite: make all results anew; else those that these options have made are skipped.
-        compare: also write a sheet for each photo, bicubic beside ours, and a page with before/after sliders.
+        compare: also write a folder of sheets, bicubic beside ours, with a page of before/after sliders.
         recursive: take what lies in folders of the named folders, too.
         jobs: threads that read, and as many that write.
         max_megapixels: larger photos are refused.
@@ -76,9 +76,10 @@ def upscale_files(
     Raises:
         UserError: if nothing can be done at all. What fails for single photos is in the outcome.
     """
+    format = SUFFIXES.get(f".{format}", format)  # jpg is jpeg
     words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
     apart_from = [Path(out)] if out is not None else []
-    sources, failed = folders.find_sources(words, recursive, apart_from, passed_over=_COMPARED)
+    sources, failed = folders.find_sources(words, recursive, apart_from)
     target, folder = _out(out, len(sources) > 1 or any(map(os.path.isdir, words)), format)
     # The scale is all that is needed to see what is there already, and TensorFlow takes seconds to load.
     model = model if model is not None or server else "faces-x4"
@@ -105,45 +106,57 @@ def upscale_files(
     todo = photo_jobs.measured(undone(items), outcome, max_megapixels, jobs)
     todo = undone([item for item in todo if _fits(item, format, factor, outcome)])  # some have other names now
     todo = _writable(todo, outcome)
-    if not todo:
+    sheets = _comparisons(target, folder, items, factor) if compare else None
+    lacking = sheets.lacking(items, outcome.skipped) if sheets else []
+    lacking = photo_jobs.measured(lacking, outcome, max_megapixels, jobs)
+    if not todo and not lacking:
         return outcome
     from ssrvae_tf.inference.enlarger import upscale
     from ssrvae_tf.photos import files
-    from ssrvae_tf.photos.before_after import Page, views, write_sheet
 
-    network = network or _network(model, server, device)
-    if engine == "auto" and not server:
+    if sheets:
+        sheets.begin()
+    if todo:
+        network = network or _network(model, server, device)
+    if todo and engine == "auto" and not server:
         from ssrvae_tf.inference.fast_engine import fastest
 
         network = fastest(network, model, sum(item.width * item.height for item in todo))
-    page = Page()
+    there = {item.target for item in lacking}
 
     def read(item):
         return files.read(item.source, max_megapixels)
 
     def work(item, photo, report):
-        pixels = upscale(photo.pixels, network, progress=report, **settings)
-        return dataclasses.replace(photo, pixels=pixels)
+        if item.target in there:
+            return files.read(item.target, math.inf)
+        return dataclasses.replace(photo, pixels=upscale(photo.pixels, network, progress=report, **settings))
 
     def write(item, photo, result):
-        files.write(result, item.target, quality, factor / network.scale, made(item))
-        if compare:
-            pairs = views(photo, result)
-            write_sheet(pairs, item.target.with_name(item.target.name + _COMPARED))
-            page.add(item.source.name, pairs)
+        if item.target not in there:
+            files.write(result, item.target, quality, factor / network.scale, made(item))
+        if sheets:
+            sheets.write(item.target, photo, result)
 
     with _on(device):
-        photo_jobs.run(todo, read, work, write, outcome, "upscale", jobs)
-    if compare:
-        at = target.with_name(f"{target.stem}_compare.html") if target else (folder or _common(items)) / "compare.html"
+        photo_jobs.run(todo + lacking, read, work, write, outcome, "upscale", jobs)
+    outcome.written = [path for path in outcome.written if path not in there]
+    if sheets:
         try:
-            written = page.write(at)
+            print(f"before and after: {sheets.write_page()}", file=sys.stderr)
         except OSError as error:
-            outcome.failed.append(f"{at}: cannot be written ({error.strerror})")
-        else:
-            if written:
-                print(f"before and after: {written}", file=sys.stderr)
+            outcome.fail(f"{sheets.page}: cannot be written ({error.strerror})")
     return outcome
+
+
+def _comparisons(target: Path | None, folder: Path | None, items: list[folders.Item], factor: float):
+    """Where sheets go: into a folder beside the results."""
+    from ssrvae_tf.photos.before_after import Comparisons
+
+    if target:
+        return Comparisons(target.with_name(f"{target.stem}_compare"), target.parent)
+    common = folder or Path(os.path.commonpath([item.target.parent.resolve() for item in items]))
+    return Comparisons(common / f"compare_x{factor:g}", common)
 
 
 def _writable(items: list[folders.Item], outcome: photo_jobs.Outcome) -> list[folders.Item]:
@@ -199,11 +212,6 @@ def _fits(item: folders.Item, kind: str, factor: float, outcome: photo_jobs.Outc
     item.target = item.target.with_suffix(item.target.suffix + ".png")
     print(f"{item.source}: {reason}: written as {item.target.name}", file=sys.stderr)
     return True
-
-
-def _common(items: list[folders.Item]) -> Path:
-    """The folder that holds all results."""
-    return Path(os.path.commonpath([item.target.parent.resolve() for item in items]))
 
 
 def _same(first: Path, second: Path) -> bool:

@@ -15,7 +15,7 @@ from ssrvae_tf.beam import check_installed
 from ssrvae_tf.command_line import Glob
 from ssrvae_tf.errors import exit_cleanly
 from ssrvae_tf.inference.identity import identity
-from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
+from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
 from ssrvae_tf.upscale import Kind, Quality, Scale, Tile, upscale_files
 
 
@@ -54,6 +54,7 @@ def upscale_beam(
         UserError: if nothing can be done at all. What fails for single photos is in OUTPUT/dead_letter-*.jsonl.
     """
     check_installed()
+    format = SUFFIXES.get(f".{format}", format)  # jpg is jpeg
     from ssrvae_tf.beam import pipeline
     from ssrvae_tf.beam.upscaling import Upscaling
     from ssrvae_tf.inference.engines import engine

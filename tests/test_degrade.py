@@ -13,6 +13,7 @@ from ssrvae_tf.degrade import degrade_files
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.inference import degrader
 from ssrvae_tf.inference.degrader import Degrader
+from ssrvae_tf.photos.samples import sample_photos
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,23 @@ def test_styles_are_taken_from_real_photos(photo_folder, tmp_path, style):
         np.abs(degrader(hr, code, 0).astype(int) - lr).mean() for code in (degrader.code(real), np.ones((1, 6)))
     ]
     assert distance[0] < distance[1] / 2
+
+
+class Tint:
+    """Shrinks, and makes all redder and less blue."""
+
+    scale, lr_size, noise_channels = 4, 8, 1
+
+    def degrade(self, hr, style, seed, noise):
+        return bicubic(hr, 4) + [0.06, 0.0, -0.04]
+
+
+@pytest.mark.parametrize("side", [48, 200])
+def test_what_is_degraded_keeps_its_mean_colour(side):
+    with Image.open(sample_photos()[0]) as photo:
+        hr = np.asarray(photo.convert("RGB").crop((150, 50, 150 + side, 50 + side)))
+    made = Degrader(Tint())(hr, np.zeros((1, 1)), 5)
+    np.testing.assert_allclose(made.mean((0, 1)), hr.mean((0, 1)), atol=0.5)
 
 
 def test_a_large_photo_is_of_one_piece(style):

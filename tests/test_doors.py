@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from ssrvae_tf.inference.identity import identity
+from ssrvae_tf.photos import files, records
 
 ROOT = Path(__file__).parents[1]
 DOORS = sorted(
@@ -58,12 +62,17 @@ def test_help_and_a_refused_option_load_nothing_slow(door):
 @pytest.mark.parametrize("door", ["upscale", "degrade"])
 def test_a_job_whose_results_are_all_there_loads_nothing_slow(door, tmp_path):
     Image.new("RGB", (6, 5)).save(tmp_path / "a.png")
+    size = (tmp_path / "a.png").stat().st_size
     options = [str(tmp_path), "--out", str(tmp_path / "out")]
     there = tmp_path / "out" / "a_x4.png"
     if door == "degrade":
         options, there = ["--hr", *options], tmp_path / "out" / "LR" / "X4" / "a.png"
     there.parent.mkdir(parents=True)
-    there.write_bytes(b"whatever it is")
+    made = records.of_result(there, size, identity("faces-x4"), 4, 95, "auto", 8, 1.0)
+    if door == "degrade":
+        made = records.of_pair(size, identity("faces-style"), None, "a.png", 1, 0)
+    files.write(files.Photo(np.zeros((20, 24, 3), np.uint8)), there, made=made)
+    before = there.read_bytes()
     done = answers([f"ssrvae_tf.{door}", *options])
     assert done.stdout == f"{there} is there already; --overwrite makes it anew\ncode 0\n"
-    assert there.read_bytes() == b"whatever it is" and not done.stderr and os.listdir(tmp_path / "out")
+    assert there.read_bytes() == before and not done.stderr and os.listdir(tmp_path / "out")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 import types
 from pathlib import Path
@@ -117,7 +116,8 @@ def test_kinds_of_photos(tmp_path, mode, name, wanted):
 
 
 @pytest.mark.parametrize(
-    "kind, suffix, format", [("jpeg", ".jpg", "JPEG"), ("webp", ".webp", "WEBP"), ("tiff", ".tif", "TIFF")]
+    "kind, suffix, format",
+    [("jpeg", ".jpg", "JPEG"), ("jpg", ".jpg", "JPEG"), ("webp", ".webp", "WEBP"), ("tif", ".tif", "TIFF")],
 )
 def test_a_format_for_all(photo, kind, suffix, format):
     assert run(photo, "--format", kind) == 0
@@ -236,7 +236,8 @@ def test_results_beside_photos_are_not_enlarged_again(folder):
     for _ in range(2):
         run(folder, "--recursive", "--compare")
     made = [name for name in names(folder) if "_x4" in name and "compare" not in name]
-    assert made == GOOD and (folder / "compare.html").exists()
+    sheets = [name for name in names(folder / "compare_x4") if name != "compare.html"]
+    assert made == GOOD and sheets == [f"{name}.jpg" for name in GOOD]
 
 
 def test_results_in_the_folder_of_the_photos_are_not_enlarged_again(folder):
@@ -246,9 +247,12 @@ def test_results_in_the_folder_of_the_photos_are_not_enlarged_again(folder):
     assert made == ["a.jpg_x4.png", "a.png_x4.png"]
 
 
-def test_a_sheet_that_is_named_is_a_photo(photo):
-    sheet = photo.rename(photo.with_name("a_compare.png"))
-    assert run(sheet) == 0 and names(photo.parent) == ["a_compare.png", "a_compare_x4.png"]
+def test_a_sheet_that_is_named_is_a_photo(photo, tmp_path):
+    run(photo, "--compare")
+    for sheet in ("compare_x4", "compare_x4/*.jpg", "compare_x4/face_x4.png.jpg"):
+        assert run(tmp_path / sheet, "--out", tmp_path / "out", "--overwrite") == 0
+        assert names(tmp_path / "out") == ["face_x4.png_x4.jpg"]
+    assert run(tmp_path / "**" / "*.png.jpg", "--out", tmp_path / "other") == 2
 
 
 def test_names_in_no_encoding_and_too_long_ones_do_not_stop_the_others(folder, tmp_path, capsys):
@@ -283,10 +287,15 @@ def test_no_folder_is_made_for_a_photo_that_is_not_there(tmp_path):
 
 
 def test_a_page_on_a_full_disk_is_told_in_a_line(photo, monkeypatch, capsys):
-    def full(self, path):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    write, calls = before_after.Comparisons.write_page, []
 
-    monkeypatch.setattr(before_after.Page, "write", full)
+    def full(self):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self)
+
+    monkeypatch.setattr(before_after.Comparisons, "write_page", full)
     assert run(photo, "--compare") == 1
     assert "compare.html: cannot be written (No space left on device)" in capsys.readouterr().err
 
@@ -307,20 +316,44 @@ def test_strength_and_tiles_reach_the_network(photo, models):
     assert np.abs(result - plain)[middle].mean() == pytest.approx(0.5 * 0.2 * 255, abs=2)
 
 
-def test_compare_writes_a_sheet_and_a_page_that_needs_nothing_else(tmp_path):
+def test_compare_writes_a_folder_of_sheets_with_a_page(tmp_path):
     Image.open(sample_photos()[0]).convert("RGB").resize((300, 260)).save(tmp_path / "a.png")
     assert run(tmp_path / "a.png", "--compare", "--out", tmp_path / "b.jpg") == 0
-    assert names(tmp_path) == ["a.png", "b.jpg", "b.jpg_compare.png", "b_compare.html"]
-    assert Image.open(tmp_path / "b.jpg_compare.png").size > (2048, 1024), "whole, and a detail below"
-    page = (tmp_path / "b_compare.html").read_text()
-    assert page.count("<input") == 2 and page.count("data:image/jpeg;base64,") == 4
-    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    sheets = ["b_compare/b.jpg.detail.jpg", "b_compare/b.jpg.jpg"]
+    assert names(tmp_path) == [
+        "a.png",
+        "b.jpg",
+        "b_compare/b.jpg.detail.jpg",
+        "b_compare/b.jpg.jpg",
+        "b_compare/compare.html",
+    ]
+    assert [Image.open(tmp_path / sheet).width for sheet in sheets] == [2 * 512, 2 * 1024]
 
 
-def test_a_second_page_does_not_replace_the_first(folder, tmp_path):
+def test_sheets_of_results_that_are_there_are_drawn_without_the_network(folder, tmp_path, models, capsys):
+    out = tmp_path / "out"
+    run(folder, "--recursive", "--out", out)
+    models["faces-x4"].batches.clear()
+    capsys.readouterr()
+    assert run(folder, "--recursive", "--out", out, "--compare") == 1
+    printed = capsys.readouterr()
+    assert printed.out == f"0 written to {out}, 4 were there before, 3 failed\n"
+    assert printed.err.splitlines()[0] == f"before and after: {out}/compare_x4/compare.html"
+    assert models["faces-x4"].batches == []
+    assert sorted(names(out / "compare_x4")) == sorted(["compare.html", *(f"{name}.jpg" for name in GOOD)])
+    models["faces-x4"].shift = 0.3
+    sheet = out / "compare_x4" / "a_x4.png.jpg"
+    for options in ([], ["--compare"]):
+        before = np.asarray(Image.open(sheet), int)
+        run(folder / "a.png", "--out", f"{out}/", "--strength", 0.9, *options)
+    assert (np.asarray(Image.open(sheet)) - before)[36:, 80:].mean() > 20, "it was the sheet of another result"
+
+
+def test_the_page_of_a_second_job_shows_the_first_too(folder, tmp_path):
     for name in ("a.png", "a.jpg"):
         run(folder / name, "--compare", "--out", f"{tmp_path / 'out'}/")
-    assert {"compare.html", "compare-2.html"} <= set(names(tmp_path / "out"))
+    page = (tmp_path / "out" / "compare_x4" / "compare.html").read_text()
+    assert '[["a_x4.jpg", 0], ["a_x4.png", 0]]' in page
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,7 @@ from apache_beam.runners.runner import PipelineState
 
 from ssrvae_tf.beam import files, places
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos import files as photo_files
-from ssrvae_tf.photos import folders
+from ssrvae_tf.photos import folders, records
 
 _COUNTERS = "ssrvae_tf"
 _DEAD = "dead_letter"
@@ -228,7 +227,7 @@ def _is_to_do(item, job):
         if not files.exists(address):
             continue
         with files.local_copy(address) as path:
-            made = photo_files.made(path)
+            made = records.made(path)
         if made in (None, record):
             count("skipped")
             if made is None:

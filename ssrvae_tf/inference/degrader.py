@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
+from ssrvae_tf.data import recoloured
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.photos import files
@@ -18,7 +20,7 @@ from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
 
 class Degrader:
     """Degrades photos one at a time. A photo larger than two faces a side goes through in overlapping tiles of one
-    style, which see the same noise where they overlap.
+    style, which see the same noise where they overlap. The mean colour stays that of the shrunk photo.
 
     Args:
         style_vae: a StyleVAE.
@@ -64,8 +66,9 @@ class Degrader:
             tile = hr[top * scale : lower * scale, left * scale : right * scale].astype(np.float32) / 255.0
             return self._run(tile[None], np.float32(code), field[None, top:lower, left:right]).numpy()
 
-        bands = blended_bands(rows, columns, 1, 1, tiles_at)
-        return np.concatenate([np.rint(np.clip(band, 0.0, 1.0) * 255.0).astype(np.uint8) for band in bands])
+        lr = np.concatenate([band.copy() for band in blended_bands(rows, columns, 1, 1, tiles_at)])
+        shrunk = np.asarray(Image.fromarray(hr).resize((width, height), Image.BICUBIC), np.float32) / 255.0
+        return np.rint(recoloured(np.clip(lr, 0.0, 1.0), shrunk).numpy() * 255.0).astype(np.uint8)
 
 
 def load_degrader(style):

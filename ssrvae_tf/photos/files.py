@@ -12,7 +12,6 @@ import io
 import math
 import os
 import re
-import threading
 from pathlib import Path
 from typing import Iterator
 
@@ -22,7 +21,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.photos import records
-from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES, add_heif, advice
+from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES, add_heif, advice, open_image, packet_of
 from ssrvae_tf.photos.writing import replacing
 
 _LONGEST = {"jpeg": 65_500, "webp": 16_383}
@@ -32,7 +31,6 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _EXIF, _GPS = 0x0112, 0x8769, 0x8825
 # What a TIFF's own tags say about the photo: description, maker, model, software, time, artist, copyright.
 _ABOUT = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
-_LIMIT = threading.Lock()
 _MODES = {"L": "L", "1": "L", "LA": "LA", "La": "LA", "RGB": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
 
 
@@ -187,34 +185,24 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image | pyvips.
 
 
 def _open(path: Path) -> Image.Image | pyvips.Image:
-    """Without Pillow's own limit, which cannot be lifted for one file. TIFFs that it does not know go to libvips."""
-    add_heif()
-    with _LIMIT:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(path)
-        except Image.UnidentifiedImageError:
-            with open(path, "rb") as file:
-                if file.read(4) not in _TIFF:
-                    raise
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+    """TIFFs that Pillow does not know go to libvips."""
+    try:
+        return open_image(path)
+    except Image.UnidentifiedImageError:
+        with open(path, "rb") as file:
+            if file.read(4) not in _TIFF:
+                raise
     return _by_vips(path)
 
 
 def _about(image: Image.Image) -> Photo:
     """All but the pixels."""
-    profile, found, xmp = image.info.get("icc_profile"), image.info.get("dpi"), _xmp(image)
+    profile, found, xmp = image.info.get("icc_profile"), image.info.get("dpi"), packet_of(image)
     dots_per_inch = tuple(map(float, found)) if found and all(1 < value < 1e5 for value in found) else None
     exif, damaged = _exif(image)
     note = "its EXIF data is damaged: left out" if damaged else ""
     xmp = xmp and re.sub(rb'(tiff:Orientation(?:=["\']|>))\d', rb"\g<1>1", xmp)
     return Photo(np.empty(0), profile or None, exif, xmp or None, dots_per_inch, note)
-
-
-def _xmp(image: Image.Image) -> bytes | None:
-    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")  # of PNG
-    return packet.encode() if isinstance(packet, str) else packet
 
 
 def _exif(image: Image.Image) -> tuple[bytes | None, bool]:
@@ -325,16 +313,13 @@ def limit(kind: str, width: float, height: float) -> str:
     return ""
 
 
-def made(path: Path) -> str | None:
-    """The record (`ssrvae_tf.photos.records`) of what made a file, None if it holds none or cannot be read."""
-    try:
-        image = _open(path)
-        if not isinstance(image, Image.Image):
-            return records.find(_blob(image, "xmp-data"))
-        with image:
-            return records.find(_xmp(image))
-    except Exception:  # of many kinds, by Pillow's plugins
-        return None
+def packet(path: Path) -> bytes | None:
+    """The XMP packet in a file, None if there is none. Raises of many kinds if it cannot be read."""
+    image = _open(path)
+    if not isinstance(image, Image.Image):
+        return _blob(image, "xmp-data")
+    with image:
+        return packet_of(image)
 
 
 def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0, made: str = "") -> Path:

@@ -6,8 +6,8 @@ import contextlib
 import dataclasses
 import functools
 import glob
-import math
 import os
+import re
 import statistics
 import sys
 import zlib
@@ -18,9 +18,10 @@ from typing import Callable, Iterator, Sequence
 from PIL import Image
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos.formats import FORMATS, SUFFIXES, add_heif, advice
+from ssrvae_tf.photos.formats import FORMATS, SUFFIXES, add_heif, advice, open_image
 from ssrvae_tf.photos.writing import remove_parts
 
+COMPARISON = "compare.html"  # a folder with such a page holds sheets, not photos
 _NAMES = 10_000  # that are looked at to count what is left out
 _LOOKED_AT = 50  # photos whose sizes are
 # Pillow knows these by name only, or needs another program to read them.
@@ -124,12 +125,10 @@ def check_not_swapped(hr: list[Path], lr: list[Path], hr_option: str = "--hr", l
 
 def _usual_side(paths: list[Path]) -> int | None:
     """The median of the shorter sides of some of the photos; None if none can be read."""
-    from ssrvae_tf.photos import files  # which libvips takes a while to load for
-
     sides = []
     for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:
-        with contextlib.suppress(UserError, MemoryError):
-            sides.append(min(files.measure(path, math.inf)))
+        with contextlib.suppress(Exception), open_image(path) as image:  # Pillow's plugins raise many kinds
+            sides.append(min(image.size))
     return round(statistics.median(sides)) if sides else None
 
 
@@ -165,16 +164,16 @@ class Item:
 
 
 def find_sources(
-    words: list[str], recursive: bool = False, apart_from: Sequence[Path] = (), passed_over: str | None = None
+    words: list[str], recursive: bool = False, apart_from: Sequence[Path] = ()
 ) -> tuple[list[Source], list[str]]:
     """The photos that the words of a command line name: files, folders and globs, each once, in order.
 
-    What is left out of a named folder is told on stderr: photos in folders of it, and kinds that cannot be read.
+    What is left out of a named folder is told on stderr: photos in folders of it, and kinds that cannot be read. Sheets
+    of comparisons are no photos, unless they are named themselves.
 
     Args:
         recursive: also take what lies in folders of a named folder.
         apart_from: folders whose files are results, not photos, if they lie in a named folder.
-        passed_over: the end of names that are taken only where they are named themselves.
 
     Returns:
         the photos, and a line for each folder and glob that holds none.
@@ -190,15 +189,15 @@ def find_sources(
     def add(path: Path, inside: Path) -> None:
         found.setdefault(os.path.realpath(path), Source(path, inside))
 
-    def kept(path: Path) -> bool:
-        return passed_over is None or not path.name.endswith(passed_over)
+    def no_photos(folder: str) -> bool:
+        return os.path.realpath(folder) in results or _holds_sheets(folder)
 
     for word in dict.fromkeys(words):
         path = Path(word)
         if word in folders.values():
             below = Path(path.resolve().name) if len(folders) > 1 else Path()
-            photos, unread = _files(path, recursive, lambda each: os.path.realpath(each) in results)
-            for photo in filter(kept, photos):
+            photos, unread = _files(path, recursive, no_photos)
+            for photo in photos:
                 add(photo, below / photo.relative_to(path))
             deeper = "" if recursive else _deeper(path, results | folders.keys())
             if not photos:
@@ -213,15 +212,26 @@ def find_sources(
             add(path, Path(path.name))  # one that is not there fails in its turn, and the others are done
         else:
             matches = [Path(each) for each in sorted(glob.glob(word, recursive=True)) if not os.path.isdir(each)]
+            start = Path(re.split(r"[*?\[]", word)[0] + "x").parent
+            matches = [each for each in matches if not any(map(_holds_sheets, _between(start, each)))]
             if not matches:
                 failed.append(f"{word}: no file matches: give photos, folders or a glob")
                 continue
             root = Path(os.path.commonpath([each.parent for each in matches]))
-            for match in filter(kept, matches):
+            for match in matches:
                 add(match, match.relative_to(root))
     if not found:
         raise UserError(failed[0] if failed else f"{' '.join(words)}: no photos found: give photos or a folder of them")
     return list(found.values()), failed
+
+
+def _holds_sheets(folder: str | Path) -> bool:
+    return os.path.isfile(os.path.join(folder, COMPARISON))
+
+
+def _between(start: Path, path: Path) -> list[Path]:
+    """The folders that lead from one folder to a file, without the first."""
+    return [each for each in path.parents if start in each.parents]
 
 
 def _deeper(folder: Path, others: set[str]) -> str:
@@ -233,7 +243,7 @@ def _deeper(folder: Path, others: set[str]) -> str:
         others: folders, by their real paths, that do not count.
     """
     count = seen = 0
-    for parent, names in _walk(folder, True, lambda each: os.path.realpath(each) in others):
+    for parent, names in _walk(folder, True, lambda each: os.path.realpath(each) in others or _holds_sheets(each)):
         if Path(parent) != folder:
             count += sum(os.path.splitext(name)[1].lower() in suffixes() for name in names)
             seen += len(names) + 1

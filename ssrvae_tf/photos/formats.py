@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import threading
+
+from PIL import Image
 
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
 MAX_MEGAPIXELS = 100.0
 _HEIF = (".heic", ".heics", ".heif", ".heifs", ".hif", ".avif")
 _RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw")
+_LIMIT = threading.Lock()
+
+
+def open_image(path: str | os.PathLike) -> Image.Image:
+    """`Image.open` without Pillow's own limit of pixels, which cannot be lifted for one file."""
+    add_heif()
+    with _LIMIT:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def packet_of(image: Image.Image) -> bytes | None:
+    """The XMP packet in a file, None if there is none."""
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")  # of PNG
+    return packet.encode() if isinstance(packet, str) else packet
 
 
 @functools.cache

@@ -93,10 +93,8 @@ def undone(
     there = [] if overwrite else [item for item in items if os.path.exists(item.target)]
     if not there:
         return items
-    from ssrvae_tf.photos import files  # which libvips takes a while to load for
-
     with ThreadPoolExecutor(jobs) as pool:
-        found = in_order(pool, lambda item: files.made(item.target), there)
+        found = in_order(pool, lambda item: records.made(item.target), there)
         before = dict(zip((item.target for item in there), found))
     left = []
     for item in items:

@@ -14,7 +14,9 @@ import re
 from pathlib import Path
 from typing import Iterable
 
-from ssrvae_tf.photos.formats import SUFFIXES
+from PIL import Image
+
+from ssrvae_tf.photos.formats import SUFFIXES, open_image, packet_of
 
 _RDF = b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
 _OPEN, _CLOSE = b'<rdf:Description %s rdf:about="" xmlns:ssrvae_tf="urn:ssrvae_tf:" ssrvae_tf:made="' % _RDF, b'"/>'
@@ -80,6 +82,29 @@ def find(packet: bytes | None) -> str | None:
     """The record in an XMP packet, None if there is none."""
     found = _OURS.search(packet or b"")
     return html.unescape(found[1].decode("ascii", "replace")) if found else None
+
+
+def made(path: Path) -> str | None:
+    """The record in a file, None if it holds none or cannot be read."""
+    try:
+        with open_image(path) as image:
+            return find(packet_of(image))
+    except Image.UnidentifiedImageError:
+        return _of_tiff(path)
+    except Exception:  # of many kinds, by Pillow's plugins
+        return None
+
+
+def _of_tiff(path: Path) -> str | None:
+    """Of kinds that Pillow does not know."""
+    if SUFFIXES.get(path.suffix.lower()) != "tiff":
+        return None
+    from ssrvae_tf.photos import files  # which libvips takes a while to load for
+
+    try:
+        return find(files.packet(path))
+    except Exception:
+        return None
 
 
 def difference(before: str, now: str) -> str:

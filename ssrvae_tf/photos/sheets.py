@@ -1,4 +1,4 @@
-"""Comparison sheets: rows of pictures under common titles, as one picture."""
+"""Comparison sheets: pictures under common titles, as one picture."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _GAP = 8
 _TITLE = 20
+BAND = _TITLE + 2 * _GAP  # of the titles, in pixels
 _NOTE = 14
 _INK = (20, 20, 20)
 _PAPER = (255, 255, 255)
@@ -39,14 +40,13 @@ def sheet(rows, titles, notes=None, cell: int = 256, enlarge: str = "nearest") -
         raise ValueError(f"notes for rows of {[len(row) for row in notes]} pictures are given, {counts} are wanted")
     resample = {"nearest": Image.NEAREST, "bicubic": Image.BICUBIC}[enlarge]
 
-    head = _TITLE + 2 * _GAP
     step = cell + _GAP + (_NOTE + _GAP if notes else 0)
-    paper = Image.new("RGB", (_GAP + len(titles) * (cell + _GAP), head + len(rows) * step), _PAPER)
+    paper = Image.new("RGB", (_GAP + len(titles) * (cell + _GAP), BAND + len(rows) * step), _PAPER)
     draw = ImageDraw.Draw(paper)
     for column, title in enumerate(titles):
         _write(draw, title, _GAP + column * (cell + _GAP), _GAP, cell, _TITLE)
     for index, row in enumerate(rows):
-        top = head + index * step
+        top = BAND + index * step
         for column, picture in enumerate(row):
             left = _GAP + column * (cell + _GAP)
             if picture is not None:
@@ -55,6 +55,17 @@ def sheet(rows, titles, notes=None, cell: int = 256, enlarge: str = "nearest") -
             if notes:
                 _write(draw, notes[index][column], left, top + cell + _GAP // 2, cell, _NOTE)
     return paper
+
+
+def side_by_side(left: np.ndarray, right: np.ndarray, titles: tuple[str, str]) -> np.ndarray:
+    """Two pictures (h, w, 3) uint8 with nothing between, to be cut out again: (BAND + h, 2 w, 3) uint8."""
+    height, width = left.shape[:2]
+    paper = Image.new("RGB", (2 * width, BAND + height), _PAPER)
+    draw = ImageDraw.Draw(paper)
+    for column, (picture, title) in enumerate(zip((left, right), titles)):
+        _write(draw, title, column * width, _GAP, width, _TITLE)
+        paper.paste(Image.fromarray(picture), (column * width, BAND))
+    return np.asarray(paper)
 
 
 def _picture(values) -> Image.Image:

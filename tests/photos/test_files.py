@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import os
 
@@ -31,6 +32,7 @@ def save_sixteen(pixels: np.ndarray, path) -> None:
     image.copy(interpretation=space).write_to_file(str(path))
 
 
+@functools.cache  # it tells the second when it was made
 def profile(name="sRGB"):
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
 

@@ -47,7 +47,7 @@ def test_a_missing_folder_a_file_and_an_empty_folder_are_named(tmp_path):
 
 
 def found(*words, recursive=False, apart=()) -> dict[str, str]:
-    sources, failed = find_sources([str(word) for word in words], recursive, apart, "_compare.png")
+    sources, failed = find_sources([str(word) for word in words], recursive, apart)
     assert not failed
     return {str(source.path): source.inside.as_posix() for source in sources}
 
@@ -155,11 +155,16 @@ def test_what_holds_no_photo_does_not_stop_the_others(tmp_path, monkeypatch):
     assert [line.split(":")[0] for line in failed] == ["empty", "*.tif", "d"] and "--recursive" in failed[2]
 
 
-def test_sheets_are_passed_over_unless_they_are_named(tmp_path, monkeypatch):
+def test_sheets_are_passed_over_unless_they_are_named(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    make(tmp_path, "a.png", "a_compare.png")
-    assert list(found(".")) == list(found("*.png")) == ["a.png"]
-    assert list(found("a_compare.png")) == ["a_compare.png"]
+    make(tmp_path, "d/a.png", "d/mine/b.png", "d/sheets/a.png", "d/sheets/deep/c.png")
+    Path("d/sheets/compare.html").touch()
+    assert list(found("d", recursive=True)) == list(found("d/**/*.png")) == list(found("**/*.png"))
+    assert list(found("d", recursive=True)) == ["d/a.png", "d/mine/b.png"] and not capsys.readouterr().err
+    found("d")
+    assert "left out 1 photos" in capsys.readouterr().err
+    assert len(found("d/sheets", recursive=True)) == len(found("d/sheets/**/*.png")) == 2
+    assert list(found("d/sheets/a.png")) == ["d/sheets/a.png"]
 
 
 def targets(names, out=Path("out")) -> list[str]:

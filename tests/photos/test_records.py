@@ -29,7 +29,7 @@ PACKET = (
 )
 def test_a_record_comes_back_from_every_format(tmp_path, suffix, dtype, xmp):
     path = files.write(Photo(GRAY.astype(dtype), xmp=xmp), tmp_path / f"a{suffix}", made=RECORD)
-    assert files.made(path) == RECORD
+    assert records.made(path) == RECORD
     packet = files.read(path).xmp
     assert xmp is None or b'dc:title="Face"' in packet
     (found,) = [each for each in ET.fromstring(packet).iter() if "{urn:ssrvae_tf:}made" in each.attrib]
@@ -40,13 +40,13 @@ def test_what_holds_no_record_or_is_no_photo_has_none(tmp_path):
     Image.fromarray(GRAY).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no photo")
     files.write(Photo(GRAY, xmp=PACKET), tmp_path / "c.png")
-    assert [files.made(tmp_path / name) for name in ("a.png", "b.png", "c.png", "gone.png")] == [None] * 4
+    assert [records.made(tmp_path / name) for name in ("a.png", "b.png", "c.png", "gone.png")] == [None] * 4
 
 
 def test_a_result_that_is_enlarged_again_has_one_record(tmp_path):
     first = files.read(files.write(Photo(GRAY, xmp=PACKET), tmp_path / "a.png", made=RECORD))
     second = files.read(files.write(first, tmp_path / "b.png", made="{}"))
-    assert files.made(tmp_path / "b.png") == "{}" and second.xmp.count(b"ssrvae_tf:made") == 1
+    assert records.made(tmp_path / "b.png") == "{}" and second.xmp.count(b"ssrvae_tf:made") == 1
     assert b'dc:title="Face"' in second.xmp
 
 
@@ -64,12 +64,12 @@ def test_a_packet_that_is_not_understood_stays_as_it_is(packet):
 def test_a_record_does_not_push_a_packet_out_of_a_jpeg(tmp_path):
     packet = PACKET.replace(b"Face", b"F" * 59_600)
     assert files.read(files.write(Photo(GRAY, xmp=packet), tmp_path / "a.jpg", made=RECORD)).xmp == packet
-    assert files.made(files.write(Photo(GRAY, xmp=packet), tmp_path / "a.png", made=RECORD)) == RECORD
+    assert records.made(files.write(Photo(GRAY, xmp=packet), tmp_path / "a.png", made=RECORD)) == RECORD
 
 
 def test_the_result_of_more_pixels_than_pillow_opens_has_its_record(tmp_path):
     path = files.write(Photo(np.zeros((15_000, 15_000, 1), np.uint8)), tmp_path / "a.png", made=RECORD)
-    assert files.made(path) == RECORD
+    assert records.made(path) == RECORD
 
 
 def test_what_differs_is_told():

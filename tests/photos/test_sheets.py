@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssrvae_tf.photos.sheets import sheet
+from ssrvae_tf.photos.sheets import BAND, sheet, side_by_side
 
 
 def cells(picture, cell, titles, gap=8):
@@ -60,3 +60,11 @@ def test_counts_that_do_not_match_are_refused():
         sheet([[picture, picture]], ["one"])
     with pytest.raises(ValueError, match="notes"):
         sheet([[picture, picture]], ["one", "two"], [["x"]])
+
+
+def test_two_pictures_side_by_side_can_be_cut_out_again():
+    left, right = np.random.default_rng(0).integers(0, 255, (2, 30, 90, 3), np.uint8)
+    both = side_by_side(left, right, ("bicubic", "ours"))
+    np.testing.assert_array_equal(both[BAND:, :90], left)
+    np.testing.assert_array_equal(both[BAND:, 90:], right)
+    assert all((half < 128).any() for half in (both[:BAND, :90], both[:BAND, 90:])), "no title"
