@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from ssrvae_tf.photos import files as photo_files
 from ssrvae_tf.photos.files import Photo
+from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.sheets import sheet
 from ssrvae_tf.photos.writing import replacing, write_picture
 
@@ -30,7 +31,7 @@ def views(photo: Photo, result: Photo) -> list[tuple[str, np.ndarray, np.ndarray
     height, width = result.pixels.shape[:2]
     ours = photo_files.shrunk(result, _WHOLE)
     size = ours.shape[1::-1]
-    found = [("whole", _resized(photo_files.shrunk(photo, _WHOLE), size), ours)]
+    found = [("whole", resized(photo_files.shrunk(photo, _WHOLE), *size), ours)]
     if max(height, width) > _WHOLE:
         scale = height / photo.pixels.shape[0]
         top, left = _busiest(photo.pixels, max(1, int(_DETAIL / scale)))
@@ -38,7 +39,7 @@ def views(photo: Photo, result: Photo) -> list[tuple[str, np.ndarray, np.ndarray
         piece = photo.pixels[top : top + rows, left : left + columns]
         y, x = round(top * scale), round(left * scale)
         ours = photo_files.shrunk(Photo(result.pixels[y : y + _DETAIL, x : x + _DETAIL]), _WHOLE)
-        found.append(("detail", _resized(photo_files.shrunk(Photo(piece), _WHOLE), ours.shape[1::-1]), ours))
+        found.append(("detail", resized(photo_files.shrunk(Photo(piece), _WHOLE), *ours.shape[1::-1]), ours))
     return found
 
 
@@ -79,10 +80,6 @@ class Page:
             page = _PAGE.substitute(figures="\n".join(self._figures), more=more)
             part.write_text(page, encoding="utf-8", errors="backslashreplace")  # names of files may be in no encoding
         return free
-
-
-def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.BICUBIC))
 
 
 def _busiest(pixels: np.ndarray, side: int) -> tuple[int, int]:
