@@ -7,6 +7,7 @@
 
 VENV := .venv
 READY := $(VENV)/.ready
+VERSIONS := constraints/tf2.15.txt
 BIN := $(VENV)/bin
 TESTS ?= tests
 JOBS ?= auto
@@ -26,11 +27,12 @@ lint: $(READY)
 	$(BIN)/lint-imports --no-cache
 
 # The stamp is written last, so an interrupted set-up starts anew.
-$(READY): setup.cfg pyproject.toml
+$(READY): setup.cfg pyproject.toml $(VERSIONS)
 	@python=$$(PYTHON="$(PYTHON)" scripts/find_python) || exit 1; \
 	echo "making $(VENV) with $$python: this fetches TensorFlow and takes a few minutes"; \
 	"$$python" -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,notebooks]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(VERSIONS) \
+		--editable '.[dev,notebooks]'
 	@touch $@
 
 clean:

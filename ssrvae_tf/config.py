@@ -12,6 +12,7 @@ import yaml
 
 from ssrvae_tf import command_line
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos.writing import replacing
 
 # What may change when a run goes on: how long it lasts, not what it is.
 MAY_CHANGE = ("out", "epochs", "max_minutes", "hr", "lr", "everyday")
@@ -307,9 +308,8 @@ def portable(config: FitConfig) -> FitConfig:
 
 def write(config: FitConfig, path: str | Path) -> None:
     """Write `resolved(config)` as YAML, beside and renamed."""
-    beside = Path(f"{path}.part")
-    beside.write_text(yaml.safe_dump(resolved(config), sort_keys=False))
-    beside.replace(path)
+    with replacing(Path(path)) as part:
+        part.write_text(yaml.safe_dump(resolved(config), sort_keys=False))
 
 
 def read(path: str | Path) -> FitConfig:

@@ -9,7 +9,6 @@ from ssrvae_tf.command_line import File
 from ssrvae_tf.errors import exit_cleanly
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
 FACE = (96, 0, 352, 256)  # left, upper, right, lower in astronaut.png
@@ -32,18 +31,19 @@ def demo(clean, real, style) -> tuple[Image.Image, list[dict]]:
     from PIL import Image
 
     from ssrvae_tf.metrics import psnr, ssim
+    from ssrvae_tf.photos.resizing import resized
     from ssrvae_tf.photos.samples import sample_photos
     from ssrvae_tf.photos.sheets import sheet
 
     hr = np.asarray(Image.open(sample_photos()[0]).convert("RGB").crop(FACE))  # (256, 256, 3) uint8
     truth = hr.astype(np.float32) / 255.0
-    shrunk = _resize(hr, hr.shape[0] // clean.scale)
+    shrunk = resized(hr, *(side // clean.scale for side in hr.shape[:2]))
     degraded = np.asarray(style.degrade(truth[None], seed=STYLE_SEED)[0], np.float32)
     degraded = np.rint(np.clip(degraded, 0.0, 1.0) * 255.0).astype(np.uint8)
 
     rows, notes, figures = [], [], []
     for name, lr, network in (("shrunk", shrunk, clean), ("degraded as real photos are", degraded, real)):
-        bicubic = _resize(lr, hr.shape[0])
+        bicubic = resized(lr, *hr.shape[:2])
         ours = network.predict(lr[None].astype(np.float32) / 255.0, verbose=0)[0]
         ours = np.rint(np.clip(ours, 0.0, 1.0) * 255.0).astype(np.uint8)
         scores = [(psnr(image / 255.0, truth), ssim(image / 255.0, truth)) for image in (bicubic, ours)]
@@ -60,13 +60,6 @@ def demo(clean, real, style) -> tuple[Image.Image, list[dict]]:
             }
         )
     return sheet(rows, ["LR", "bicubic", "ours", "HR"], notes), figures
-
-
-def _resize(image: np.ndarray, side: int) -> np.ndarray:
-    import numpy as np
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(image).resize((side, side), Image.BICUBIC))
 
 
 def show(out: File = "demo.png") -> None:

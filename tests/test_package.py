@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import ssrvae_tf
 
 ROOT = Path(__file__).parent.parent
+CONSTRAINTS = ROOT / "constraints" / "tf2.15.txt"
 LOG = "TF_CPP_MIN_LOG_LEVEL"
 COMMAND = ["-m", "ssrvae_tf.errors"]
 
@@ -86,3 +89,21 @@ def test_pins_are_the_versions_that_work_together():
         "tensorflow-probability==0.23.0",
         "tensorflow-gan==2.1.0",
     } <= set(pins)
+
+
+@pytest.mark.parametrize("python", ["3.9", "3.10", "3.11"])
+def test_constraints_name_one_version_of_all_that_is_asked_for(python):
+    options = configparser.ConfigParser()
+    options.read(ROOT / "setup.cfg")
+    wanted = "\n".join([options["options"]["install_requires"], *options["options.extras_require"].values()])
+    here = {"python_version": python, "platform_system": "Linux", "sys_platform": "linux"}
+
+    def meant(lines):
+        found = [Requirement(line) for line in lines.splitlines() if line.strip() and not line.startswith("#")]
+        return [each for each in found if not each.marker or each.marker.evaluate(here)]
+
+    pins = {canonicalize_name(each.name): str(each.specifier) for each in meant(CONSTRAINTS.read_text())}
+    assert len(pins) == len(meant(CONSTRAINTS.read_text())) > 100
+    for requirement in meant(wanted):
+        pin = pins[canonicalize_name(requirement.name)]
+        assert pin.startswith("==") and requirement.specifier.contains(pin[2:]), requirement

@@ -7,11 +7,11 @@ import functools
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from ssrvae_tf.data.degradations import bicubic, classical, recoloured, unsharp_mask, wide
 from ssrvae_tf.data.photo_set import PhotoSet
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos.resizing import resized
 
 # Independent streams of random numbers that share one seed.
 _HR, _LR, _STYLE, _KIND, _NOISE, _SHARE, _DEGRADE, _ZOOM = range(8)
@@ -224,8 +224,7 @@ def _varied(faces, size, seed, index, zoom, everyday, everyday_share):
     else:
         return _pick(faces, size, seed, _HR, index), True
     side = min(max(1, round(size / factor)), *photo.shape[:2])
-    piece = Image.fromarray(_piece(photo, side, rng))
-    return np.asarray(piece.resize((size, size), Image.BICUBIC)), False
+    return resized(_piece(photo, side, rng), size, size), False
 
 
 def _log_uniform(rng, low, high):

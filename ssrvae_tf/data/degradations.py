@@ -6,6 +6,8 @@ import math
 
 import tensorflow as tf
 
+from ssrvae_tf.layers import bicubic_shrink
+
 _DRAWS = 17  # random numbers that make one kind of `classical` degradation
 _DIRECT_DRAWS = 15  # ... of `wide`'s own
 
@@ -13,12 +15,12 @@ _DIRECT_DRAWS = 15  # ... of `wide`'s own
 def bicubic(hr, scale: int):
     """Shrink by an integer factor as Pillow's BICUBIC does (antialiased).
 
-    (..., H, W, 3) with values in [0, 1] -> (..., H // scale, W // scale, 3) in [0, 1]. One image or a batch.
+    One image (H, W, 3) or a batch with values in [0, 1], H and W multiples of `scale` -> (..., H / scale, W / scale, 3)
+    in [0, 1].
     """
     hr = tf.convert_to_tensor(hr, tf.float32)
-    size = tf.shape(hr)[-3:-1] // scale
-    lr = tf.clip_by_value(tf.image.resize(hr, size, "bicubic", antialias=True), 0.0, 1.0)
-    return _with_static_size(lr, hr, scale)
+    lr = tf.clip_by_value(bicubic_shrink(hr if hr.shape.rank == 4 else hr[tf.newaxis], scale), 0.0, 1.0)
+    return _with_static_size(lr if hr.shape.rank == 4 else lr[0], hr, scale)
 
 
 def classical(hr, scale: int, kind_seed, noise_seed):

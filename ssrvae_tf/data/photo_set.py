@@ -7,13 +7,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import find_photos
 from ssrvae_tf.photos.jobs import in_order
+from ssrvae_tf.photos.resizing import resized
 
 
 class PhotoSet:
@@ -115,8 +115,7 @@ def _prepare(path, size, shrink, upsample):
         raise UserError(f"{path}: {width}x{height}, must be at least {size} pixels on the shorter side: remove it")
     if shorter == size or (shorter > size and not shrink):
         return photo
-    wanted = (max(size, round(width * size / shorter)), max(size, round(height * size / shorter)))
-    return np.array(Image.fromarray(photo).resize(wanted, Image.BICUBIC))
+    return resized(photo, *(max(size, round(side * size / shorter)) for side in (width, height)))
 
 
 def _skipped_text(label, skipped, total, shown=5):

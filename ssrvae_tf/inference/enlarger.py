@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ssrvae_tf.inference.engines import engine as engine_for
 from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos.resizing import resized
 
 OVERLAP = 8
 _TILE = 48  # the cost of a pixel grows with the area of its tile, that of the overlap falls; benchmarks/upscaling.py
@@ -159,13 +160,8 @@ def _filled(colour, alpha):
 
 def bicubic(images: np.ndarray, scale: int) -> np.ndarray:
     """Pillow's bicubic enlargement: (B, h, w, C) float32 -> (B, scale h, scale w, C) float32, not clipped."""
-    batch, height, width, channels = images.shape
-    result = np.empty((batch, height * scale, width * scale, channels), np.float32)
-    for number in range(batch):
-        for channel in range(channels):
-            plane = Image.fromarray(np.ascontiguousarray(images[number, ..., channel]))
-            result[number, ..., channel] = plane.resize((width * scale, height * scale), Image.BICUBIC)
-    return result
+    height, width = (scale * side for side in images.shape[1:3])
+    return np.stack([resized(image, width, height) for image in images])
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ssrvae_tf.loading import keras_files
 from ssrvae_tf.loading.places import CONFIG, WEIGHTS, find, keras_file
 from ssrvae_tf.loading.weight_files import check_weights
 from ssrvae_tf.models import SRNetwork, StyleVAE
+from ssrvae_tf.photos.writing import replacing
 
 # Queries of global attention held at once, where the run's settings leave it open: a photo of 256x256 would otherwise
 # take 17 GB for one attention matrix.
@@ -121,17 +123,12 @@ def save_weights(model: keras.Model, path: str | os.PathLike, dtype: str = "floa
     Raises:
         ValueError: if a weight is beyond float16.
     """
-    path = Path(path)
-    whole, kept = (path.with_name(f"part-{kind}-{path.name}") for kind in ("whole", "kept"))
-    try:
-        (model.for_inference() if isinstance(model, StyleVAE) else model).save_weights(os.fspath(whole))
-        with h5py.File(whole) as source, h5py.File(kept, "w") as target:
+    with replacing(Path(path)) as part, tempfile.TemporaryDirectory() as folder:
+        whole = os.path.join(folder, "whole.weights.h5")
+        (model.for_inference() if isinstance(model, StyleVAE) else model).save_weights(whole)
+        with h5py.File(whole) as source, h5py.File(part, "w") as target:
             for name in set(source) - {"optimizer"}:
                 _copy(source[name], target, name, dtype)
-        kept.replace(path)
-    finally:
-        whole.unlink(missing_ok=True)
-        kept.unlink(missing_ok=True)
 
 
 def _copy(item: h5py.Group | h5py.Dataset, target: h5py.Group, name: str, dtype: str) -> None:

@@ -6,13 +6,13 @@ from typing import Callable
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 from tqdm import tqdm
 
 from ssrvae_tf.data.degradations import bicubic, classical
 from ssrvae_tf.metrics.distances import Features, frechet_distance, kernel_distance
 from ssrvae_tf.metrics.image_quality import psnr, ssim
 from ssrvae_tf.metrics.report import Report
+from ssrvae_tf.photos.resizing import resized
 
 Degrade = Callable[[np.ndarray, int], np.ndarray]
 """(hr uint8 (B, H, W, 3), number of the first of them) -> lr uint8 (B, H / scale, W / scale, 3)."""
@@ -135,7 +135,7 @@ def _super_resolve(model, lr):
 
 def _enlarge(photo, scale):
     height, width = photo.shape[:2]
-    return np.asarray(Image.fromarray(photo).resize((width * scale, height * scale), Image.BICUBIC))
+    return resized(photo, width * scale, height * scale)
 
 
 def _to_float(photos):

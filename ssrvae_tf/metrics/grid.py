@@ -19,6 +19,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from ssrvae_tf.metrics.image_quality import psnr
+from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.sheets import sheet
 from ssrvae_tf.photos.writing import replacing, write_picture
 
@@ -62,7 +63,7 @@ def harmed(hr: np.ndarray, way: str, scale: int, seed: int = 0) -> np.ndarray:
         if kind == "blur":
             sigma = float(amount[0]) * scale
             hr = _rounded(ndimage.gaussian_filter(hr.astype(np.float32), (sigma, sigma, 0), mode="reflect"))
-    lr = np.asarray(Image.fromarray(hr).resize((hr.shape[1] // scale, hr.shape[0] // scale), Image.BICUBIC))
+    lr = resized(hr, hr.shape[1] // scale, hr.shape[0] // scale)
     for kind, *amount in steps:
         if kind == "noise":
             lr = _rounded(lr + rng.normal(0, float(amount[0]), lr.shape))
@@ -196,7 +197,7 @@ def grid(upscale: Callable, photos: dict, scale: int, ways=USUAL, seed: int = 0)
                 found = []
                 for number, (photo, hr) in enumerate(members.items()):
                     lr = harmed(hr, way, scale, seed + number)
-                    plain = np.asarray(Image.fromarray(lr).resize(hr.shape[1::-1], Image.BICUBIC))
+                    plain = resized(lr, *hr.shape[1::-1])
                     sr = upscale(lr)
                     gain = psnr(sr / 255.0, hr / 255.0) - psnr(plain / 255.0, hr / 255.0)
                     found.append((gain, photo, (sr.astype(np.float32) - plain).mean((0, 1))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from skimage.metrics import structural_similarity
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 
 def psnr(image: np.ndarray, truth: np.ndarray) -> float:
@@ -16,8 +16,8 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
         ValueError: if the shapes differ or the values are integers.
     """
     image, truth = _checked(image, truth)
-    error = np.mean((image - truth) ** 2)
-    return float(-10 * np.log10(error)) if error else float("inf")
+    with np.errstate(divide="ignore"):
+        return float(peak_signal_noise_ratio(truth, image, data_range=1.0))
 
 
 def ssim(image: np.ndarray, truth: np.ndarray) -> float:

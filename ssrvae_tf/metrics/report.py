@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ssrvae_tf.photos.writing import replacing
+
 _SIGNED = ("gain", "shift")  # columns whose names end so show a sign
 
 
@@ -47,7 +49,8 @@ class Report:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"title": self.title, "settings": self.settings, "rows": self.rows}
-        path.write_text(json.dumps(content, indent=2, default=str) + "\n")
+        with replacing(path) as part:
+            part.write_text(json.dumps(content, indent=2, default=str) + "\n")
 
     def _text(self, column, figures):
         sign = "+" if column.endswith(_SIGNED) else ""

@@ -17,6 +17,7 @@ from ssrvae_tf.photos import files as photo_files
 from ssrvae_tf.photos import folders, records
 from ssrvae_tf.photos.files import Photo
 from ssrvae_tf.photos.folders import COMPARISON, Item
+from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.sheets import BAND, side_by_side
 from ssrvae_tf.photos.writing import replacing
 
@@ -34,7 +35,7 @@ def views(photo: Photo, result: Photo) -> list[tuple[str, np.ndarray, np.ndarray
     height, width = result.pixels.shape[:2]
     ours = photo_files.shrunk(result, _WHOLE)
     size = ours.shape[1::-1]
-    found = [("whole", _resized(photo_files.shrunk(photo, _WHOLE), size), ours)]
+    found = [("whole", resized(photo_files.shrunk(photo, _WHOLE), *size), ours)]
     if max(height, width) > _WHOLE:
         scale = height / photo.pixels.shape[0]
         top, left = _busiest(photo.pixels, max(1, int(_DETAIL / scale)))
@@ -42,7 +43,7 @@ def views(photo: Photo, result: Photo) -> list[tuple[str, np.ndarray, np.ndarray
         piece = photo.pixels[top : top + rows, left : left + columns]
         y, x = round(top * scale), round(left * scale)
         ours = photo_files.shrunk(Photo(result.pixels[y : y + _DETAIL, x : x + _DETAIL]), _WHOLE)
-        found.append(("detail", _resized(photo_files.shrunk(Photo(piece), _WHOLE), ours.shape[1::-1]), ours))
+        found.append(("detail", resized(photo_files.shrunk(Photo(piece), _WHOLE), *ours.shape[1::-1]), ours))
     return found
 
 
@@ -122,10 +123,6 @@ class Comparisons:
     def _sheet(self, result: Path, suffix: str) -> Path:
         place = os.path.relpath(result.parent.resolve(), self._results.resolve())
         return self._folder / place / (result.name + suffix)
-
-
-def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.BICUBIC))
 
 
 def _busiest(pixels: np.ndarray, side: int) -> tuple[int, int]:
