@@ -9,7 +9,6 @@ from string import Template
 from urllib.parse import quote
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from ssrvae_tf.errors import UserError
