@@ -51,7 +51,7 @@ def evaluate(
         features: SavedModel images -> features, for distances; else the published Inception.
         grid: measure on known photos in known ways.
         side: whole photos of the grid are shrunk until no side is longer.
-        unusual: also harm them in seven ways that no training of this package makes.
+        unusual: also harm them in seven ways that are rare.
         limit: at most so many photos of each folder, drawn at random.
         crop: use a square of each HR photo, so many pixels wide and high.
         framing: fit shrinks the photo to that square, centre cuts it at full size; else as the model was trained.

@@ -99,7 +99,7 @@ def _direct(images, scale, kind_seed, noise_seed):
     sigma = scale * tf.where(draw() < 0.55, 2.3 * draw(), 0.0)
     ratio = tf.where(draw() < 0.3, 1.0 - 0.7 * draw(), 1.0)
     images = _blur(images, sigma, ratio, math.pi * draw(), 0.0, 1.0)
-    images = _shrink(images, size, draw(), aliased=draw() < 0.15)
+    images = _shrink(images, size, draw(), aliased=draw() < 0.25)
     level = tf.where(draw() < 0.5, 14.0 / 255.0 * draw() ** 1.5, 0.0)
     images = _add_noise(images, level, draw(), draw() < 0.3, noise_seed)
     coded, quality, place = draw() < 0.6, 25.0 + 70.0 * draw(), draw()
@@ -155,15 +155,15 @@ def _blur(images, sigma, ratio, angle, sharpening, halo):
 
 
 def _shrink(images, size, chance, aliased=False):
-    """To `size` by averaging, bilinear or bicubic, whichever `chance` in [0, 1) says; or `aliased`: bilinear between
-    neighbours alone."""
+    """To `size` by averaging, bilinear or bicubic, whichever `chance` in [0, 1) says; or `aliased`: by leaving pixels
+    out."""
     return tf.switch_case(
         tf.where(aliased, 3, tf.cast(3.0 * chance, tf.int32)),
         [
             lambda: tf.image.resize(images, size, "area"),
             lambda: tf.image.resize(images, size, "bilinear", antialias=True),
             lambda: tf.image.resize(images, size, "bicubic", antialias=True),
-            lambda: tf.image.resize(images, size, "bilinear"),
+            lambda: tf.image.resize(images, size, "nearest"),
         ],
     )
 

@@ -36,8 +36,8 @@ USUAL = (
 )
 """Gaussian blur in LR pixels, JPEG quality, Gaussian noise in gray levels of 255."""
 UNUSUAL = ("aliased", "motion blur", "WebP 40", "coarse noise 6", "dust", "16 levels", "JPEG 30 twice")
-"""Ways that are in no mixture here, in this form: every fourth pixel, 2 LR pixels along rows, noise of 1 pixel's width,
-1 % black and 1 % white pixels, few levels, two grids of blocks."""
+"""Every fourth pixel, which `ssrvae_tf.data.wide` makes too; and what no training of this package makes: 2 LR pixels
+along rows, noise of 1 pixel's width, 1 % black and 1 % white pixels, few levels, two grids of blocks."""
 _WORST = 12  # photos on the sheet
 _COLOURS = ("red", "green", "blue")
 
