@@ -74,6 +74,7 @@ def test_values_have_the_types_of_the_signature_and_null_is_a_name():
         ("a --out b --real c", "--real: no such option: there are"),
         ("a --out b --jobs 0", "--jobs 0: it must be a whole number, at least 1"),
         ("a --out b --jobs=two", "--jobs two: it must be a whole number, at least 1"),
+        ("a --out b --jobs 3 --jobs=two", "--jobs two: it must be a whole number, at least 1"),
         ("a --out b --seed -1", "--seed -1: it must be a whole number, at least 0"),
         ("a --out b --max-megapixels 0", "--max-megapixels 0: it must be a number above 0"),
         ("a --out b --tile 8", "--tile 8: it must be auto or a whole number, at least 12"),
