@@ -57,8 +57,8 @@ def test_what_is_not_given_is_as_in_the_signature():
 
 
 def test_values_have_the_types_of_the_signature_and_null_is_a_name():
-    found = read("--out null --from=b --max-megapixels 3 --tile 20 --kind png --seed 0 --recursive a 12")
-    assert (found["out"], found["real"], found["inputs"]) == ("null", "b", ["a", "12"])
+    found = read("--out b --from=null --max-megapixels 3 --tile 20 --kind png --seed 0 --recursive a 12")
+    assert (found["out"], found["real"], found["inputs"]) == ("b", "null", ["a", "12"])
     assert (found["max_megapixels"], found["tile"], found["kind"], found["recursive"]) == (3.0, 20, "png", True)
     assert read("--tile 16 --out b --tile auto a")["tile"] == "auto"
 
