@@ -123,7 +123,7 @@ def parameters(thing: Callable, prefix: str = "", like: Callable | None = None) 
             found.update(parameters(kind, f"{prefix}{name}."))
             continue
         default = each.default if defaults is None else getattr(defaults, name)
-        found[prefix + name] = Parameter(bare[name], default, texts[name], metavar(kind))
+        found[prefix + name] = Parameter(bare[name], default, texts[name], _metavar(kind))
     return found
 
 
@@ -193,10 +193,10 @@ def typed(parse: Callable, known: dict[str, Parameter], names: dict[str, str], w
             text = f"{', '.join(names[name] for name in missing.split(', '))}: not given: see --help"
         elif key and key[1] in known:
             name = names[key[1]]
-            given = [word[len(name) + 1 :] for word in words if word.startswith(f"{name}=")]
-            given += [after for word, after in zip(words, words[1:]) if word == name]
-            given += re.findall(r"Got value: (.*)$", text)
-            text = f"{name}{' ' + given[0] if given else ''}: it must be {wanted(known[key[1]].kind)}"
+            said = [(*word.partition("="), after) for word, after in zip(words, [*words[1:], ""])]
+            given = re.findall(r"Got value: (.*)$", text)
+            given += [value if equals else after for option, equals, value, after in said if option == name]
+            text = f"{name}{' ' + given[-1] if given else ''}: it must be {_wanted(known[key[1]].kind)}"
         elif "unrecognized" in text and any(each.metavar == "GLOB" for each in known.values()):
             text += ": one glob is wanted: put it in quotes"
         raise UserError(text) from error
@@ -213,26 +213,26 @@ def nearest(given: str, names: Iterable[str]) -> str:
     return f": did you mean {close[0]}?" if close else f": there are {', '.join(names)}"
 
 
-def wanted(kind) -> str:
+def _wanted(kind) -> str:
     """A type as it stands in a message."""
     if get_origin(kind) is Literal:
         return ("one of " if len(get_args(kind)) > 1 else "") + ", ".join(map(str, get_args(kind)))
     if get_origin(kind) is Union:
-        return " or ".join(wanted(each) for each in get_args(kind) if each is not type(None))
+        return " or ".join(_wanted(each) for each in get_args(kind) if each is not type(None))
     if get_origin(kind) is list:
         return "a list such as [1,2,1]"
     return _WORDS.get(kind) or kind.__doc__  # of restricted numbers, given where they are made
 
 
-def metavar(kind) -> str:
+def _metavar(kind) -> str:
     """A type as it stands in the help."""
     if get_origin(kind) is Annotated:
         return get_args(kind)[1]
     if get_origin(kind) in (Literal, Union):
         each = [each for each in get_args(kind) if each is not type(None)]
-        return "|".join(map(str, each) if get_origin(kind) is Literal else map(metavar, each))
+        return "|".join(map(str, each) if get_origin(kind) is Literal else map(_metavar, each))
     if get_origin(kind) is list:
-        inner = metavar(get_args(kind)[0])
+        inner = _metavar(get_args(kind)[0])
         return f"[{inner},{inner},...]"
     return {bool: "true|false", str: "TEXT"}.get(kind) or ("N" if issubclass(kind, int) else "X")
 

@@ -57,8 +57,8 @@ def test_what_is_not_given_is_as_in_the_signature():
 
 
 def test_values_have_the_types_of_the_signature_and_null_is_a_name():
-    found = read("--out null --from=b --max-megapixels 3 --tile 20 --kind png --seed 0 --recursive a 12")
-    assert (found["out"], found["real"], found["inputs"]) == ("null", "b", ["a", "12"])
+    found = read("--out b --from=null --max-megapixels 3 --tile 20 --kind png --seed 0 --recursive a 12")
+    assert (found["out"], found["real"], found["inputs"]) == ("b", "null", ["a", "12"])
     assert (found["max_megapixels"], found["tile"], found["kind"], found["recursive"]) == (3.0, 20, "png", True)
     assert read("--tile 16 --out b --tile auto a")["tile"] == "auto"
 
@@ -74,6 +74,7 @@ def test_values_have_the_types_of_the_signature_and_null_is_a_name():
         ("a --out b --real c", "--real: no such option: there are"),
         ("a --out b --jobs 0", "--jobs 0: it must be a whole number, at least 1"),
         ("a --out b --jobs=two", "--jobs two: it must be a whole number, at least 1"),
+        ("a --out b --jobs 3 --jobs=two", "--jobs two: it must be a whole number, at least 1"),
         ("a --out b --seed -1", "--seed -1: it must be a whole number, at least 0"),
         ("a --out b --max-megapixels 0", "--max-megapixels 0: it must be a number above 0"),
         ("a --out b --tile 8", "--tile 8: it must be auto or a whole number, at least 12"),

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import find_photos
+from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.samples import sample_photos
 
 _MOST = 16  # faces, spread over the folder
@@ -32,9 +33,8 @@ def faces(folder: str | os.PathLike | None, scale: int, size: tuple[int, int]) -
     height, width = size
     pairs = []
     for photo in _shipped() if folder is None else _read(folder):
-        hr = ImageOps.fit(photo, (width * scale, height * scale), Image.LANCZOS)
-        lr = hr.resize((width, height), Image.BICUBIC)
-        pairs.append(tuple(np.asarray(each, np.float32) / 255.0 for each in (lr, hr)))
+        hr = np.asarray(ImageOps.fit(photo, (width * scale, height * scale), Image.LANCZOS))
+        pairs.append(tuple(each.astype(np.float32) / 255.0 for each in (resized(hr, width, height), hr)))
     return pairs
 
 

@@ -13,7 +13,7 @@ from tiny_runs import PLAIN, tiny
 
 from ssrvae_tf import config
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.loading import models
+from ssrvae_tf.loading import models, places
 from ssrvae_tf.loading.weight_files import check_weights
 from ssrvae_tf.models import EDSR
 
@@ -149,5 +149,5 @@ def test_groups_in_a_circle_are_looked_at_once(tmp_path):
 
 
 def test_shipped_weights_keep_to_themselves():
-    for name in models.shipped():
-        check_weights(models.find(name) / models.WEIGHTS)
+    for name in places.shipped():
+        check_weights(places.find(name) / places.WEIGHTS)
