@@ -77,6 +77,12 @@ def test_no_line_of_a_library_goes_through_the_bar_and_no_other_is_lost():
     assert "a note" in lines and "terminate called" in lines
 
 
+def test_other_bars_are_left_out_where_there_is_no_room():
+    code = "from ssrvae_tf.terminal import Bar\nfor _ in Bar(range(3), 'pairs', disable=None): pass"
+    assert re.search(r"pairs: 100% 3/3 \[00:00<00:00\]", seen(code, 44)) and "|" not in seen(code, 44)
+    assert re.search(r"pairs: 100%\|.{20,}\| 3/3", seen(code, 80))
+
+
 def test_what_takes_its_time_is_said_on_one_line_and_taken_back():
     code = "from ssrvae_tf.terminal import saying\nwith saying('loading ' + 90 * 'x'): pass"
     first, second = seen(code, 60).split("\r", 1)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from ssrvae_tf.data import recoloured
 from ssrvae_tf.errors import UserError
@@ -16,6 +15,7 @@ from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.photos import files
 from ssrvae_tf.photos.files import Photo, read_photo
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
+from ssrvae_tf.photos.resizing import resized
 
 
 class Degrader:
@@ -67,7 +67,7 @@ class Degrader:
             return self._run(tile[None], np.float32(code), field[None, top:lower, left:right]).numpy()
 
         lr = np.concatenate([band.copy() for band in blended_bands(rows, columns, 1, 1, tiles_at)])
-        shrunk = np.asarray(Image.fromarray(hr).resize((width, height), Image.BICUBIC), np.float32) / 255.0
+        shrunk = resized(hr, width, height).astype(np.float32) / 255.0
         return np.rint(recoloured(np.clip(lr, 0.0, 1.0), shrunk).numpy() * 255.0).astype(np.uint8)
 
 
