@@ -93,10 +93,9 @@ def degrade_files(
     todo = photo_jobs.measured(todo, outcome, max_megapixels, jobs)
     if not todo:
         return outcome
+    degrader = degrader or _load(style)
     from ssrvae_tf.inference.degrader import chance, degraded, read_sharp
     from ssrvae_tf.photos import files
-
-    degrader = degrader or _load(style)
 
     def read(item):
         return read_sharp(item.source, scale, max_megapixels)

@@ -19,6 +19,7 @@ from ssrvae_tf.degrade import degrade_files
 from ssrvae_tf.errors import exit_cleanly
 from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
+from ssrvae_tf.terminal import saying
 
 
 def degrade_beam(
@@ -54,15 +55,17 @@ def degrade_beam(
         UserError: if nothing can be done at all. What fails for single photos is in OUTPUT/dead_letter-*.jsonl.
     """
     check_installed()
-    from ssrvae_tf.beam import files, handlers, pipeline
-    from ssrvae_tf.beam.degrading import Degrading
-    from ssrvae_tf.inference.degrader import load_degrader
+    with saying("starting Beam and TensorFlow"):
+        from ssrvae_tf.beam import files, handlers, pipeline
+        from ssrvae_tf.beam.degrading import Degrading
+        from ssrvae_tf.inference.degrader import load_degrader
 
     options = pipeline.checked_options(list(flags))
     pattern, output = pipeline.check_places(hr, output, "--hr", options)
     real = files.absolute(real) if real else None
     looks = handlers.style_photos_digest(real) if real else None
-    scale = load_degrader(style).scale
+    with saying(f"loading {style}"):
+        scale = load_degrader(style).scale
     job = Degrading(output, style, identity(style), real, looks, scale, variants, seed, overwrite, max_megapixels)
     return pipeline.run(job, pattern, options)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ssrvae_tf import command_line
 from ssrvae_tf.command_line import File
 from ssrvae_tf.errors import exit_cleanly
+from ssrvae_tf.terminal import saying
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,9 +76,10 @@ def show(out: File = "demo.png") -> None:
 
     check_writable(out, "--out")
 
-    from ssrvae_tf.loading.models import load
+    with saying("loading the models and upscaling a face"):
+        from ssrvae_tf.loading.models import load
 
-    picture, figures = demo(load("faces-x4-clean"), load("faces-x4"), load("faces-style"))
+        picture, figures = demo(load("faces-x4-clean"), load("faces-x4"), load("faces-style"))
     print(f"{'a face, x4':28} {'bicubic':>18} {'ours':>18}   PSNR, SSIM")
     for row in figures:
         print(

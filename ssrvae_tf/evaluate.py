@@ -12,6 +12,7 @@ from ssrvae_tf import command_line
 from ssrvae_tf.command_line import Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.photos.writing import check_folder_for
+from ssrvae_tf.terminal import saying
 
 
 def evaluate(
@@ -75,12 +76,13 @@ def evaluate(
     if out:
         check_folder_for(out, "--out", is_folder=grid)
 
-    from ssrvae_tf.inference.enlarger import upscale
-    from ssrvae_tf.loading import places as models
-    from ssrvae_tf.loading.models import load
-    from ssrvae_tf.metrics import folders
+    with saying(f"loading {model}"):
+        from ssrvae_tf.inference.enlarger import upscale
+        from ssrvae_tf.loading import places as models
+        from ssrvae_tf.loading.models import load
+        from ssrvae_tf.metrics import folders
 
-    network, name = load(model), Path(model).name
+        network, name = load(model), Path(model).name
     if grid:
         sets = dict(_named(each) for each in hr)
         if len(sets) < len(hr):

@@ -12,6 +12,7 @@ from ssrvae_tf import command_line
 from ssrvae_tf.command_line import File, Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.loading import places
+from ssrvae_tf.terminal import saying
 from ssrvae_tf.versions import KEPT
 
 Size = restricted_string_type("Size", r"^[1-9]\d*x[1-9]\d*$", docstring="HEIGHTxWIDTH in pixels, such as 64x64")
@@ -61,9 +62,10 @@ def export(
         given = ", ".join(option for option, value in options.items() if value)
         if given and not there:
             raise UserError(f"{given}: for {what}, or leave it out")
-    from ssrvae_tf.loading.models import load
+    with saying(f"loading {model}"):
+        from ssrvae_tf.loading.models import load
 
-    network = load(model)
+        network = load(model)
     written = []
 
     def write(function, *arguments, **settings):

@@ -6,6 +6,7 @@ import dataclasses
 import warnings
 
 from ssrvae_tf.errors import exit_cleanly
+from ssrvae_tf.terminal import saying
 
 
 def main() -> int:
@@ -14,7 +15,8 @@ def main() -> int:
     settings = config.parse()
     settings = dataclasses.replace(settings, out=settings.out or f"runs/{settings.stage}")
     warnings.filterwarnings("ignore", "(?s).*TensorFlow Addons")
-    from ssrvae_tf.training.run import fit
+    with saying("starting TensorFlow"):
+        from ssrvae_tf.training.run import fit
 
     fit(settings)
     print(f"the result is in {settings.out}: ssrvae_tf.load({settings.out!r})")

@@ -10,9 +10,13 @@ import tempfile
 import threading
 from typing import Iterator, TextIO
 
+from tqdm import tqdm
+
 # What TensorFlow, XLA and LiteRT write by themselves, some of it whatever TF_CPP_MIN_LOG_LEVEL says.
 _CHATTER = re.compile(rb"[IW]\d{4} \d\d:|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |INFO: |WARNING: All log messages ")
 _CLEARED = "\r\033[K"  # the line that the cursor is in
+_WIDE = 72  # columns
+_NARROW = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
 _HUSHED = threading.Lock()
 
 
@@ -22,6 +26,20 @@ def width() -> int | None:
         return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else None
     except (OSError, ValueError):
         return None
+
+
+class Bar(tqdm):
+    """A bar on stderr that is left out, its figures aside, where a terminal has hardly room for it.
+
+    Args:
+        narrow: its figures then, as tqdm's `bar_format`.
+    """
+
+    def __init__(self, *given, narrow: str = _NARROW, **more):
+        columns = width()
+        if columns is not None and columns < _WIDE:
+            more["bar_format"] = narrow
+        super().__init__(*given, **more)
 
 
 @contextlib.contextmanager

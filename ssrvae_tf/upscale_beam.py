@@ -16,6 +16,7 @@ from ssrvae_tf.command_line import Glob
 from ssrvae_tf.errors import exit_cleanly
 from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
+from ssrvae_tf.terminal import saying
 from ssrvae_tf.upscale import Kind, Quality, Scale, Tile, upscale_files
 
 
@@ -55,13 +56,15 @@ def upscale_beam(
     """
     check_installed()
     format = SUFFIXES.get(f".{format}", format)  # jpg is jpeg
-    from ssrvae_tf.beam import pipeline
-    from ssrvae_tf.beam.upscaling import Upscaling
-    from ssrvae_tf.inference.engines import engine
+    with saying("starting Beam and TensorFlow"):
+        from ssrvae_tf.beam import pipeline
+        from ssrvae_tf.beam.upscaling import Upscaling
+        from ssrvae_tf.inference.engines import engine
 
     options = pipeline.checked_options(list(flags))
     pattern, output = pipeline.check_places(pattern, output, "--input", options)
-    network_scale = engine(model).scale
+    with saying(f"loading {model}"):
+        network_scale = engine(model).scale
     settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength}
     scales = network_scale, scale or network_scale
     job = Upscaling(output, model, identity(model), *scales, format, quality, overwrite, max_megapixels, settings)

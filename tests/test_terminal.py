@@ -13,6 +13,7 @@ import termios
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 _JOB = """
@@ -76,10 +77,50 @@ def test_no_line_of_a_library_goes_through_the_bar_and_no_other_is_lost():
     assert "a note" in lines and "terminate called" in lines
 
 
+def test_other_bars_are_left_out_where_there_is_no_room():
+    code = "from ssrvae_tf.terminal import Bar\nfor _ in Bar(range(3), 'pairs', disable=None): pass"
+    assert re.search(r"pairs: 100% 3/3 \[00:00<00:00\]", seen(code, 44)) and "|" not in seen(code, 44)
+    assert re.search(r"pairs: 100%\|.{20,}\| 3/3", seen(code, 80))
+
+
 def test_what_takes_its_time_is_said_on_one_line_and_taken_back():
     code = "from ssrvae_tf.terminal import saying\nwith saying('loading ' + 90 * 'x'): pass"
     first, second = seen(code, 60).split("\r", 1)
     assert first.startswith("loading xxx") and len(first) == 59 and second == "\033[K"
+
+
+_DOOR = """
+import importlib.abc, runpy, sys
+
+class Stop(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, *_):
+        if name == "tensorflow":
+            print("<here it takes seconds>", file=sys.stderr, flush=True)
+            sys.exit(0)
+
+sys.meta_path.insert(0, Stop())
+sys.argv[:] = WORDS
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "upscale {photos}",
+        "upscale {photos} --device cpu --model runs/none",
+        "degrade --hr {photos} --out {photos}/pairs",
+        "evaluate --model faces-x4 --hr {photos}",
+        "export faces-x4 --tflite {photos}/a.tflite",
+        "fit --stage sr --hr {photos} --out {photos}/run",
+        "demo --out {photos}/demo.png",
+    ],
+)
+def test_commands_say_what_they_load_before_they_do(tmp_path, words):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    words = f"ssrvae_tf.{words.format(photos=tmp_path)}".split()
+    before, _, _ = seen(_DOOR.replace("WORDS", repr(words))).partition("<here it takes seconds>")
+    assert re.search(r"(loading|starting) [^\r]+ \.\.\.$", before)
 
 
 def test_a_log_gets_none_of_it():

@@ -236,7 +236,7 @@ def test_results_beside_photos_are_not_enlarged_again(folder):
     for _ in range(2):
         run(folder, "--recursive", "--compare")
     made = [name for name in names(folder) if "_x4" in name and "compare" not in name]
-    sheets = [name for name in names(folder / "compare_x4") if name != "compare.html"]
+    sheets = [name for name in names(folder / "compare_x4") if name != "before_after.html"]
     assert made == GOOD and sheets == [f"{name}.jpg" for name in GOOD]
 
 
@@ -297,7 +297,7 @@ def test_a_page_on_a_full_disk_is_told_in_a_line(photo, monkeypatch, capsys):
 
     monkeypatch.setattr(before_after.Comparisons, "write_page", full)
     assert run(photo, "--compare") == 1
-    assert "compare.html: cannot be written (No space left on device)" in capsys.readouterr().err
+    assert "before_after.html: cannot be written (No space left on device)" in capsys.readouterr().err
 
 
 def test_a_missing_file_does_not_stop_the_others(photo, capsys):
@@ -325,7 +325,7 @@ def test_compare_writes_a_folder_of_sheets_with_a_page(tmp_path):
         "b.jpg",
         "b_compare/b.jpg.detail.jpg",
         "b_compare/b.jpg.jpg",
-        "b_compare/compare.html",
+        "b_compare/before_after.html",
     ]
     assert [Image.open(tmp_path / sheet).width for sheet in sheets] == [2 * 512, 2 * 1024]
 
@@ -338,9 +338,9 @@ def test_sheets_of_results_that_are_there_are_drawn_without_the_network(folder, 
     assert run(folder, "--recursive", "--out", out, "--compare") == 1
     printed = capsys.readouterr()
     assert printed.out == f"0 written to {out}, 4 were there before, 3 failed\n"
-    assert printed.err.splitlines()[0] == f"before and after: {out}/compare_x4/compare.html"
+    assert printed.err.splitlines()[0] == f"before and after: {out}/compare_x4/before_after.html"
     assert models["faces-x4"].batches == []
-    assert sorted(names(out / "compare_x4")) == sorted(["compare.html", *(f"{name}.jpg" for name in GOOD)])
+    assert sorted(names(out / "compare_x4")) == sorted(["before_after.html", *(f"{name}.jpg" for name in GOOD)])
     models["faces-x4"].shift = 0.3
     sheet = out / "compare_x4" / "a_x4.png.jpg"
     for options in ([], ["--compare"]):
@@ -352,7 +352,7 @@ def test_sheets_of_results_that_are_there_are_drawn_without_the_network(folder, 
 def test_the_page_of_a_second_job_shows_the_first_too(folder, tmp_path):
     for name in ("a.png", "a.jpg"):
         run(folder / name, "--compare", "--out", f"{tmp_path / 'out'}/")
-    page = (tmp_path / "out" / "compare_x4" / "compare.html").read_text()
+    page = (tmp_path / "out" / "compare_x4" / "before_after.html").read_text()
     assert '[["a_x4.jpg", 0], ["a_x4.png", 0]]' in page
 
 

@@ -115,7 +115,10 @@ def publish(path: Path, address: str) -> None:
 
 def check_apart(pattern: str, output: str, option: str) -> None:
     """Raises UserError if results would lie where the photos do, and be taken for photos the next time."""
-    if places.root_of(pattern).rstrip("/") == output.rstrip("/"):
+    both = places.root_of(pattern), output
+    if not FileSystems.get_scheme(pattern) and not FileSystems.get_scheme(output):
+        both = map(os.path.realpath, both)  # a folder may have several names
+    if len({each.rstrip("/") for each in both}) == 1:
         raise UserError(f"--output {output}: the folder of {option}: choose another one, such as {output}/results")
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import psutil
 from PIL import Image
 from scipy import ndimage
-from tqdm import tqdm
 
 from ssrvae_tf.inference.engines import engine as engine_for
 from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.photos import files as photo_files
 from ssrvae_tf.photos.resizing import resized
+from ssrvae_tf.terminal import Bar
 
 OVERLAP = 8
 _TILE = 48  # the cost of a pixel grows with the area of its tile, that of the overlap falls; benchmarks/upscaling.py
@@ -185,7 +185,7 @@ class _Reporter:
 
     def __init__(self, progress, total: int):
         self._progress, self._total = progress, total
-        self._bar = tqdm(total=total, unit="row", desc="upscale") if progress is True else None
+        self._bar = Bar(total=total, unit="row", desc="upscale") if progress is True else None
         self._before = 0
 
     def __enter__(self):

@@ -6,13 +6,13 @@ from typing import Callable
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from ssrvae_tf.data.degradations import bicubic, classical
 from ssrvae_tf.metrics.distances import Features, frechet_distance, kernel_distance
 from ssrvae_tf.metrics.image_quality import psnr, ssim
 from ssrvae_tf.metrics.report import Report
 from ssrvae_tf.photos.resizing import resized
+from ssrvae_tf.terminal import Bar
 
 Degrade = Callable[[np.ndarray, int], np.ndarray]
 """(hr uint8 (B, H, W, 3), number of the first of them) -> lr uint8 (B, H / scale, W / scale, 3)."""
@@ -117,7 +117,7 @@ def degradation(kind, scale: int, styles=None, seed: int = 0) -> Degrade:
 def _batches(photos, what):
     """Yields (number of the first photo, photos (B, H, W, 3)): neighbours of equal size, few if they are large."""
     start = 0
-    with tqdm(total=len(photos), desc=what, unit="photo", disable=None, leave=False) as bar:
+    with Bar(total=len(photos), desc=what, unit="photo", disable=None, leave=False) as bar:
         while start < len(photos):
             shape = photos[start].shape
             stop, most = start + 1, max(1, 16 * 128**2 // (shape[0] * shape[1]))

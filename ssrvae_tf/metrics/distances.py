@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading.saved_models import check_saved_model
+from ssrvae_tf.terminal import Bar
 
 
 class Features:
@@ -55,7 +55,7 @@ class Features:
         `images` is an array, or a list of images of one size.
         """
         batches = []
-        with tqdm(total=len(images), desc=what, unit="img", disable=None, leave=False) as bar:
+        with Bar(total=len(images), desc=what, unit="img", disable=None, leave=False) as bar:
             for start in range(0, len(images), batch_size):
                 batch = np.asarray(images[start : start + batch_size])
                 divisor = 255 if batch.dtype == np.uint8 else 1

@@ -9,7 +9,6 @@ from typing import Callable
 
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm import tqdm
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.metrics import Features, Report
@@ -17,6 +16,7 @@ from ssrvae_tf.metrics.comparison import compare_degradations, compare_pairs, co
 from ssrvae_tf.metrics.grid import UNUSUAL, USUAL, Grid, grid
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import find_photos
+from ssrvae_tf.terminal import Bar
 
 _SIDE = 128  # HR size of the shipped models
 _SMALLEST = 11  # SSIM's window
@@ -195,7 +195,7 @@ def _read(folder, what, prepare, limit, seed, minimum, names=None):
     paths = find_photos(folder, what)
     wanted = min(limit or len(paths), len(paths))
     photos, skipped = [], []
-    with tqdm(total=wanted, desc=what, unit="photo", disable=None, leave=False) as bar:
+    with Bar(total=wanted, desc=what, unit="photo", disable=None, leave=False) as bar:
         for number in np.random.default_rng(seed).permutation(len(paths)):
             if len(photos) == wanted:
                 break

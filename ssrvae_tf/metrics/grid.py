@@ -16,12 +16,12 @@ from typing import Callable
 import numpy as np
 from PIL import Image
 from scipy import ndimage
-from tqdm import tqdm
 
 from ssrvae_tf.metrics.image_quality import psnr
 from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.sheets import sheet
 from ssrvae_tf.photos.writing import replacing, write_picture
+from ssrvae_tf.terminal import Bar
 
 USUAL = (
     "clean",
@@ -191,7 +191,7 @@ def grid(upscale: Callable, photos: dict, scale: int, ways=USUAL, seed: int = 0)
     """
     cells, worst = {}, []
     total = len(ways) * sum(map(len, photos.values()))
-    with tqdm(total=total, desc="grid", unit="photo", disable=None, leave=False) as bar:
+    with Bar(total=total, desc="grid", unit="photo", disable=None, leave=False) as bar:
         for name, members in photos.items():
             for way in ways:
                 found = []

@@ -21,7 +21,7 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.formats import FORMATS, SUFFIXES, add_heif, advice, open_image
 from ssrvae_tf.photos.writing import remove_parts
 
-COMPARISON = "compare.html"  # a folder with such a page holds sheets, not photos
+COMPARISON = "before_after.html"  # a folder with such a page holds sheets, not photos
 _NAMES = 10_000  # that are looked at to count what is left out
 _LOOKED_AT = 50  # photos whose sizes are
 # Pillow knows these by name only, or needs another program to read them.

@@ -14,8 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, TextIO
 
-from tqdm import tqdm
-
 from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos import records
@@ -124,7 +122,9 @@ def measured(items: list[Item], outcome: Outcome, max_megapixels: float, jobs: i
 
     kept = []
     with ThreadPoolExecutor(jobs) as pool:
-        bar = tqdm(in_order(pool, measure, items), "looking", len(items), unit="photo", disable=None, leave=False)
+        bar = terminal.Bar(
+            in_order(pool, measure, items), "looking", len(items), unit="photo", disable=None, leave=False
+        )
         for item, error in zip(items, bar):
             if not error:
                 kept.append(item)
@@ -187,7 +187,13 @@ def run(
     # The first photo is where networks are compiled, which libraries tell.
     quietly = terminal.hushed if terminal.width() else contextlib.nullcontext
     pools = ThreadPoolExecutor(jobs), ThreadPoolExecutor(jobs)
-    with _stopping(), _bar(what, items) as bar, pools[0] as readers, pools[1] as writers:
+    with (
+        _stopping(),
+        terminal.own_stream() as stream,
+        _Bar(items, what, stream) as bar,
+        pools[0] as readers,
+        pools[1] as writers,
+    ):
         try:
             # One photo ahead for each reader, or large ones would pile up.
             for number, (item, photo) in enumerate(zip(items, in_order(readers, attempt, items, jobs)), 1):
@@ -228,41 +234,35 @@ def _trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-class _Bar(tqdm):
+class _Bar(terminal.Bar):
     """Goes on by megapixels, since photos differ, and tells of photos.
 
     Args:
-        of: so many photos.
+        items: of the job.
+        what: is done.
         stream: that it is written to.
 
     Attributes:
         photos: that are done.
     """
 
-    def __init__(self, of: int, stream: TextIO, **more):
-        self.photos, self.of, self.stream = 0, of, stream
-        super().__init__(file=stream, disable=None, dynamic_ncols=True, **more)
+    def __init__(self, items: list[Item], what: str, stream: TextIO):
+        self.photos, self.of, self.stream = 0, len(items), stream
+        super().__init__(
+            total=sum(item.megapixels for item in items),
+            desc=what,
+            file=stream,
+            disable=None,
+            dynamic_ncols=True,
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {photos} photos [{elapsed}<{remaining}, {pace}]",
+            narrow="{desc}: {percentage:3.0f}% {photos} [{elapsed}<{remaining}]",
+        )
 
     @property
     def format_dict(self):
         told = super().format_dict
         pace = f"{told['elapsed'] / self.photos:.1f}" if self.photos else "?"
         return {**told, "photos": f"{self.photos}/{self.of}", "pace": f"{pace} s/photo"}
-
-
-_WIDE = 72  # columns; in fewer, little would be left for the bar itself
-
-
-@contextlib.contextmanager
-def _bar(what: str, items: list[Item]) -> Iterator[_Bar]:
-    columns = terminal.width()
-    shape = "{desc}: {percentage:3.0f}%|{bar}| {photos} photos [{elapsed}<{remaining}, {pace}]"
-    if columns and columns < _WIDE:
-        shape = "{desc}: {percentage:3.0f}% {photos} [{elapsed}<{remaining}]"
-    total = sum(item.megapixels for item in items)
-    with terminal.own_stream() as stream:
-        with _Bar(len(items), stream, total=total, desc=what, bar_format=shape) as bar:
-            yield bar
 
 
 def _note(outcome: Outcome, item: Item, error: Exception) -> None:

@@ -206,6 +206,12 @@ def test_results_do_not_go_where_the_photos_are(photos, capsys):
     assert capsys.readouterr().err.startswith(f"error: --output {photos}: the folder of --input: choose another one")
 
 
+def test_a_folder_by_another_name_is_the_folder_of_the_photos(photos, tmp_path, capsys):
+    (tmp_path / "link").symlink_to(photos)
+    assert run(f"{photos}/*", tmp_path / "link") == 2
+    assert "choose another one" in capsys.readouterr().err
+
+
 def test_a_glob_that_the_shell_has_replaced_is_refused(photos):
     with pytest.raises(UserError, match="one glob is wanted: put it in quotes"):
         upscale_beam.main(["--input", f"{photos}/a.png", f"{photos}/b.jpg", "--output", "out"])

@@ -158,7 +158,7 @@ def test_what_holds_no_photo_does_not_stop_the_others(tmp_path, monkeypatch):
 def test_sheets_are_passed_over_unless_they_are_named(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make(tmp_path, "d/a.png", "d/mine/b.png", "d/sheets/a.png", "d/sheets/deep/c.png")
-    Path("d/sheets/compare.html").touch()
+    Path("d/sheets/before_after.html").touch()
     assert list(found("d", recursive=True)) == list(found("d/**/*.png")) == list(found("**/*.png"))
     assert list(found("d", recursive=True)) == ["d/a.png", "d/mine/b.png"] and not capsys.readouterr().err
     found("d")
@@ -229,7 +229,7 @@ def test_what_a_killed_process_left_is_removed_unless_another_machine_may_be_at_
 
     kept = {part("b.png", os.getpid()), part("c.png", dead.pid, "0123abcd"), ".hidden.png"}
     (tmp_path / ".hidden.png").write_text("not ours")
-    for name in ("a.png", "x" * 251 + ".jpg", "compare.html"):
+    for name in ("a.png", "x" * 251 + ".jpg", "before_after.html"):
         part(name, dead.pid)
     os.utime(tmp_path / part("old.png", dead.pid, "0123abcd"), (1, 1))
     check_folder(tmp_path, "--out")
