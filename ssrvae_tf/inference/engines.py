@@ -4,7 +4,7 @@ An engine has
 
     scale       what it multiplies sides by
     fixed_size  (height, width) of the only input that it takes, or None: any
-    engine(lr)  (B, h, w, 3) float32 in [0, 1] -> (B, scale h, scale w, 3) float32
+    engine(lr)  (B, h, w, 3) float32 in [0, 1] -> (B, scale h, scale w, 3) float32, B from 0 on
 """
 
 from __future__ import annotations
@@ -55,22 +55,21 @@ def _opened(model):
 
 
 class KerasEngine:
-    """A Keras model, or whatever has its `predict` and a `scale`.
-
-    Its `predict_on_batch` is traced once for the first tile's shape, and once more for all others.
-    """
+    """A network of this package, or whatever has its `predict` and a `scale`."""
 
     fixed_size = None
 
     def __init__(self, model, name: str = "the given model"):
         if hasattr(model, "degrade"):
             raise UserError(f"{name} degrades photos, it cannot upscale them: choose an SR network such as faces-x4")
-        self.scale = model.scale
-        self._run = getattr(model, "predict_on_batch", None) or (lambda lr: model.predict(lr, verbose=0))
+        self._model, self.scale = model, model.scale
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         with _memory_errors():
-            return np.asarray(self._run(lr), np.float32)
+            # `predict` would cut large tiles again.
+            whole = hasattr(self._model, "enlarge")
+            made = self._model.enlarge(lr) if whole else self._model.predict(lr, verbose=0)
+            return np.asarray(made, np.float32)
 
 
 class SavedModelEngine:
@@ -149,7 +148,7 @@ class TFLiteEngine:
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         # One photo at a time: a file may have a fixed batch of 1, and gains nothing from a larger one.
-        return np.concatenate([self._one(photo[None]) for photo in lr])
+        return np.concatenate([self._one(photo[None]) for photo in lr] or [_nothing(lr, self.scale)])
 
     def _one(self, photo):
         try:
@@ -161,9 +160,7 @@ class TFLiteEngine:
             self._interpreter, self._shape = interpreter(self._path), None
             height, width = photo.shape[1:3]
             if height * width <= _PROBE**2 or not _NO_MEMORY.search(str(error)):
-                raise UserError(
-                    f"{self._path}: it cannot enlarge {height}x{width} pixels ({one_line(error)})"
-                ) from error
+                raise UserError(f"{self._path}: it cannot enlarge {_sides(photo)} ({one_line(error)})") from error
             raise MemoryError(one_line(error)) from error
 
     def _run(self, photo):
@@ -191,7 +188,8 @@ class ServerEngine:
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         tiles = np.rint(np.clip(lr, 0.0, 1.0) * 255.0).astype(np.uint8)
-        return np.stack([self._client.upscale(tile) for tile in tiles]).astype(np.float32) / 255.0
+        made = [self._client.upscale(tile).astype(np.float32) / 255.0 for tile in tiles]
+        return np.stack(made) if made else _nothing(lr, self.scale)
 
 
 def exported_folder(path: Path) -> Path | None:
@@ -202,6 +200,15 @@ def exported_folder(path: Path) -> Path | None:
     """
     with looking_for(path):
         return path if (path / "saved_model.pb").is_file() else newest(path, "saved_model.pb")
+
+
+def _nothing(lr: np.ndarray, scale: int) -> np.ndarray:
+    """What becomes of no photos."""
+    return np.zeros((0, lr.shape[1] * scale, lr.shape[2] * scale, 3), np.float32)
+
+
+def _sides(lr: np.ndarray) -> str:
+    return f"{lr.shape[1]}x{lr.shape[2]} pixels"
 
 
 def _measured_scale(run, height: int, width: int) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
 from tensorflow import keras
 
 from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUpsampling
+from ssrvae_tf.models.empty_batches import of_any_batch
 from ssrvae_tf.models.steps import minimise, reported, scaled
 
 
@@ -39,6 +42,18 @@ class _SuperResolver(keras.Model):
             x = KeepColours(scale, name="keep_colours")([lr, x])
         super().__init__(lr, ClipAtInference(dtype="float32", name="sr")(x), **kwargs)
         self.scale, self.filters = scale, filters
+
+    def call(self, inputs, training=None, mask=None):
+        network = functools.partial(super().call, training=training, mask=mask)
+        if training or not tf.is_tensor(inputs):
+            return network(inputs)
+        sides = [inputs.shape[axis] or tf.shape(inputs)[axis] for axis in (1, 2)]
+        return of_any_batch(network, inputs, [self.scale * side for side in sides])
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="lr")])
+    def enlarge(self, lr):
+        """`model(lr)` as a graph, the same for all sizes: (B, H, W, 3) -> (B, scale H, scale W, 3), in one piece."""
+        return self(lr, training=False)
 
     def train_step(self, data):
         lr, hr = data
