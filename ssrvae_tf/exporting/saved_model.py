@@ -19,6 +19,7 @@ from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.exporting.networks import with_chunk
 from ssrvae_tf.exporting.photo_bytes import decode, encode
 from ssrvae_tf.exporting.warmup import example_photos, write_warmup
+from ssrvae_tf.inference.engines import TOO_LARGE
 from ssrvae_tf.loading import places
 from ssrvae_tf.loading.models import CHUNK, save_weights
 from ssrvae_tf.models import SRNetwork, StyleVAE
@@ -142,7 +143,7 @@ def _upscaler(model, max_pixels: int) -> dict[str, Callable]:
             height,
             "x",
             width,
-            f"pixels refused: at most {most} are taken: send smaller ones, or tiles",
+            f"{TOO_LARGE}: at most {most} are taken: send smaller ones, or tiles",
         ]
         with tf.control_dependencies([tf.debugging.Assert(height * width <= most, wrong)]):
             lr = tf.identity(lr)

@@ -19,6 +19,9 @@ import numpy as np
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.versions import looking_for, newest
 
+TOO_LARGE = "pixels refused"  # in what an exported graph says of photos above its limit
+# Before what a loaded graph says.
+_PREFACE = re.compile(r"^Graph execution error:.*\(most recent call last\):\s*(<stack traces unavailable>)?", re.DOTALL)
 _PROBE = 16  # side of the input that a scale is read off
 # What interpreters say where numbers of elements or bytes grow too large.
 _NO_MEMORY = re.compile(r"alloc|memory|overflow|failed to (reshape|setup)|too large|BytesRequired|tensor size", re.I)
@@ -88,6 +91,7 @@ class SavedModelEngine:
         from ssrvae_tf.loading.saved_models import check_saved_model
 
         check_saved_model(folder)
+        self._folder = folder
         try:
             with _memory_errors():
                 # Kept: a signature does not keep its variables alive.
@@ -112,8 +116,11 @@ class SavedModelEngine:
         with _memory_errors():
             try:
                 return self._signature(lr=tf.constant(lr))["sr"].numpy()
-            except tf.errors.InvalidArgumentError as error:  # above its limit: smaller tiles are the answer
-                raise MemoryError(one_line(error)) from error
+            except tf.errors.InvalidArgumentError as error:
+                said = one_line(_PREFACE.sub("", str(error)))
+                if TOO_LARGE in str(error):  # smaller tiles are the answer
+                    raise MemoryError(said) from error
+                raise UserError(f"{self._folder}: it cannot enlarge {_sides(lr)} ({said})") from error
 
 
 class TFLiteEngine:

@@ -156,6 +156,40 @@ def test_names_that_are_too_long_are_told(name):
     assert len(str(caught.value)) < 300
 
 
+class _Refusing(tf.Module):
+    """Takes no dark photo, no more than 50x50 pixels, and none when it should break off."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="lr")])
+    def serving_default(self, lr):
+        small = tf.debugging.Assert(tf.size(lr) <= 3 * 50 * 50, ["photo of", 99, "pixels refused: at most 2500"])
+        bright = tf.debugging.Assert(tf.reduce_mean(lr) < 0.9, ["too bright: take another"])
+        with tf.control_dependencies([small, bright]):
+            return {"sr": twice(lr)}
+
+
+def test_only_a_photo_above_its_limit_is_too_much_for_a_saved_model(tmp_path):
+    opened = engine(save(_Refusing(), tmp_path / "1"))
+    assert upscale(np.zeros((60, 60, 3), np.uint8), opened, tile=68).shape == (120, 120, 3), "in smaller tiles"
+    with pytest.raises(MemoryError, match=r"^assertion failed: \[photo of\] \[99\] \[pixels refused"):
+        opened(np.zeros((1, 60, 60, 3), np.float32))
+    with pytest.raises(UserError, match=rf"^{tmp_path}/1: it cannot enlarge 9x8 pixels .assertion failed: .too bright"):
+        opened(np.ones((1, 9, 8, 3), np.float32))
+
+
+class _Exhausted:
+    """A signature that finds no memory."""
+
+    def __call__(self, lr):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+
+def test_lack_of_memory_is_a_memory_error(tmp_path):
+    opened = engine(save(Bicubic(), tmp_path / "1"))
+    opened._signature = _Exhausted()
+    with pytest.raises(MemoryError, match="OOM"):
+        opened(np.zeros((1, 9, 8, 3), np.float32))
+
+
 class _Client:
     """A server's, which enlarges by repetition."""
 
