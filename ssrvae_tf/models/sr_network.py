@@ -12,6 +12,7 @@ from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUps
 from ssrvae_tf.models.empty_batches import of_any_batch
 from ssrvae_tf.models.inputs import checked, is_array, photos_of
 from ssrvae_tf.models.steps import minimise, reported, scaled
+from ssrvae_tf.models.tiles import in_tiles
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")
@@ -81,7 +82,10 @@ class _SuperResolver(keras.Model):
 
     def predict_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self.enlarge(checked(x["lr"] if isinstance(x, dict) else tf.nest.flatten(x)[0]))
+        return self._predicted(checked(x["lr"] if isinstance(x, dict) else tf.nest.flatten(x)[0]))
+
+    def _predicted(self, lr):
+        return self.enlarge(lr)
 
     def train_step(self, data):
         lr, hr = data
@@ -103,7 +107,9 @@ class _SuperResolver(keras.Model):
 class SRNetwork(_SuperResolver):
     """SSRVAE's stage 2: one convolution, GARBs, LARBs, sub-pixel upscaling, one convolution (section 3.2).
 
-    `model.predict(lr)`: RGB (B, H, W, 3) in [0, 1] or uint8 -> (B, scale H, scale W, 3) in [0, 1], any H and W.
+    `model.predict(lr)`: RGB (B, H, W, 3) in [0, 1] or uint8 -> (B, scale H, scale W, 3) in [0, 1], any H and W. As in
+    `ssrvae_tf.upscale`, photos of more than 96x96 pixels go through in overlapping tiles of up to 48x48, since global
+    attention's time grows with the square of what it sees: `model.enlarge(lr)` is the photo in one piece.
 
     Args:
         scale: 2, 4 or 8.
@@ -158,6 +164,11 @@ class SRNetwork(_SuperResolver):
             "geometry": geometry,
             "keep_colours": keep_colours,
         }
+
+    def _predicted(self, lr):
+        if self._config["global_attention"] and self._config["global_blocks"]:
+            return in_tiles(self.enlarge, lr, self.scale)
+        return self.enlarge(lr)
 
     def get_config(self):
         return {**self._config, "name": self.name}
