@@ -3,7 +3,7 @@
     python -m benchmarks.inference [--sizes 32 64 128] [--batches 1 16] [--model faces-x4]
 
 Keras' `predict` and its graph, the SavedModel's signature, TFLite (on LiteRT where it is installed) and ONNX, with the
-largest difference to `predict`. TFLite takes a batch photo by photo. All sizes and batches take some twenty minutes on
+largest difference to the graph. TFLite takes a batch photo by photo. All sizes and batches take some twenty minutes on
 two cores: 128x128 photos spend it on attention, and batches of them on nothing else.
 
 Rivals take turns, and medians are compared, so that the ratios hold on a busy machine; the times do not.
@@ -41,7 +41,7 @@ _ONNX_BYTES = 4e9
 
 
 def forms(model, folder: Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """(B, H, W, 3) float32 -> (B, 4 H, 4 W, 3), by name; `predict` first."""
+    """(B, H, W, 3) float32 -> (B, 4 H, 4 W, 3), by name."""
     runs = {"Keras predict": lambda lr: model.predict(lr, verbose=0), _GRAPH: KerasEngine(model)}
     runs["SavedModel signature"] = SavedModelEngine(export_saved_model(model, folder / "saved"))
     for quantize in _TFLITE:
@@ -64,7 +64,7 @@ def measure(runs, side: int, batch: int, repetitions: int) -> list[tuple]:
     lr = np.repeat(face[None], batch, 0)
     if 4 * batch * side**4 > _ONNX_BYTES:
         runs = {name: run for name, run in runs.items() if name != "ONNX"}
-    wanted = runs["Keras predict"](lr[:1])
+    wanted = runs[_GRAPH](lr[:1])
     seconds = median_seconds({name: lambda run=run: run(lr) for name, run in runs.items()}, repetitions)
     rows = []
     for name, taken in seconds.items():

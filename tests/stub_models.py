@@ -16,14 +16,14 @@ class BicubicNetwork:
 
     def predict(self, batch, verbose="auto"):
         assert batch.dtype == np.float32 and batch.ndim == 4 and batch.shape[-1] == 3
-        assert batch.min() >= 0 and batch.max() <= 1
+        assert not batch.size or (batch.min() >= 0 and batch.max() <= 1)
         self.batches.append(batch)
         size = batch.shape[2] * self.scale, batch.shape[1] * self.scale
         enlarged = [
             np.stack([Image.fromarray(photo[..., c]).resize(size, Image.BICUBIC) for c in range(3)], -1)
             for photo in batch
         ]
-        return np.stack(enlarged) + self.shift
+        return np.reshape(enlarged, (len(batch), *size[::-1], 3)) + self.shift
 
 
 class BoxStyle:

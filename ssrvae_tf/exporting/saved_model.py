@@ -19,9 +19,11 @@ from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.exporting.networks import with_chunk
 from ssrvae_tf.exporting.photo_bytes import decode, encode
 from ssrvae_tf.exporting.warmup import example_photos, write_warmup
+from ssrvae_tf.inference.engines import TOO_LARGE
 from ssrvae_tf.loading import places
 from ssrvae_tf.loading.models import CHUNK, save_weights
 from ssrvae_tf.models import SRNetwork, StyleVAE
+from ssrvae_tf.models.empty_batches import of_any_batch
 from ssrvae_tf.models.style_vae import LossWeights
 from ssrvae_tf.photos.writing import runs
 from ssrvae_tf.versions import KEPT, LAST, numbered, taken
@@ -141,7 +143,7 @@ def _upscaler(model, max_pixels: int) -> dict[str, Callable]:
             height,
             "x",
             width,
-            f"pixels refused: at most {most} are taken: send smaller ones, or tiles",
+            f"{TOO_LARGE}: at most {most} are taken: send smaller ones, or tiles",
         ]
         with tf.control_dependencies([tf.debugging.Assert(height * width <= most, wrong)]):
             lr = tf.identity(lr)
@@ -211,7 +213,8 @@ def _degrader(model: StyleVAE, max_pixels: int) -> tuple[list[tf.Variable], dict
         message = f"both sides must be at least {model.scale} pixels: send a larger photo"
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(sides > 0), [message])]):
             hr = tf.identity(hr)
-        return {"lr": model.degrade(hr[:, : sides[0], : sides[1]])}
+        lr = of_any_batch(model.degrade, hr[:, : sides[0], : sides[1]], sides // model.scale, least=model.scale)
+        return {"lr": lr}
 
     @tf.function(input_signature=[_BYTES])
     def degrade_bytes(image_bytes):

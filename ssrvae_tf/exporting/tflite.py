@@ -17,7 +17,7 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.calibration import faces
 from ssrvae_tf.exporting.networks import copied, network_file, with_chunk
 from ssrvae_tf.exporting.tflite_metadata import with_metadata
-from ssrvae_tf.inference.engines import TFLiteEngine
+from ssrvae_tf.inference.engines import KerasEngine, TFLiteEngine
 from ssrvae_tf.layers import LARB
 from ssrvae_tf.metrics import psnr
 from ssrvae_tf.models import SRNetwork
@@ -99,10 +99,10 @@ def _bounded(model):
 
 
 def _compared(model, path: Path, pairs) -> str:
-    engine = TFLiteEngine(path)
+    network, engine = KerasEngine(model), TFLiteEngine(path)
     largest, lost = 0.0, []
     for lr, hr in pairs:
-        wanted, made = model.predict(lr[None], verbose=0)[0], engine(lr[None])[0]
+        wanted, made = network(lr[None])[0], engine(lr[None])[0]
         largest = max(largest, float(np.abs(made - wanted).max()))
         lost.append(psnr(wanted, hr) - psnr(made, hr))
     return f"largest difference to Keras {largest:.1e}, PSNR lost {np.mean(lost):.3f} dB, on {len(pairs)} photos"

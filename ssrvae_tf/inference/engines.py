@@ -4,7 +4,7 @@ An engine has
 
     scale       what it multiplies sides by
     fixed_size  (height, width) of the only input that it takes, or None: any
-    engine(lr)  (B, h, w, 3) float32 in [0, 1] -> (B, scale h, scale w, 3) float32
+    engine(lr)  (B, h, w, 3) float32 in [0, 1] -> (B, scale h, scale w, 3) float32, B from 0 on
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.versions import looking_for, newest
 
+TOO_LARGE = "pixels refused"  # in what an exported graph says of photos above its limit
+# Before what a loaded graph says.
+_PREFACE = re.compile(r"^Graph execution error:.*\(most recent call last\):\s*(<stack traces unavailable>)?", re.DOTALL)
 _PROBE = 16  # side of the input that a scale is read off
 # What interpreters say where numbers of elements or bytes grow too large.
 _NO_MEMORY = re.compile(r"alloc|memory|overflow|failed to (reshape|setup)|too large|BytesRequired|tensor size", re.I)
@@ -56,22 +59,21 @@ def _opened(model):
 
 
 class KerasEngine:
-    """A Keras model, or whatever has its `predict` and a `scale`.
-
-    Its `predict_on_batch` is traced once for the first tile's shape, and once more for all others.
-    """
+    """A network of this package, or whatever has its `predict` and a `scale`."""
 
     fixed_size = None
 
     def __init__(self, model, name: str = "the given model"):
         if hasattr(model, "degrade"):
             raise UserError(f"{name} degrades photos, it cannot upscale them: choose an SR network such as faces-x4")
-        self.scale = model.scale
-        self._run = getattr(model, "predict_on_batch", None) or (lambda lr: model.predict(lr, verbose=0))
+        self._model, self.scale = model, model.scale
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         with _memory_errors():
-            return np.asarray(self._run(lr), np.float32)
+            # `predict` would cut large tiles again.
+            whole = hasattr(self._model, "enlarge")
+            made = self._model.enlarge(lr) if whole else self._model.predict(lr, verbose=0)
+            return np.asarray(made, np.float32)
 
 
 class SavedModelEngine:
@@ -90,6 +92,7 @@ class SavedModelEngine:
         from ssrvae_tf.loading.saved_models import check_saved_model
 
         check_saved_model(folder)
+        self._folder = folder
         try:
             with _memory_errors():
                 # Kept: a signature does not keep its variables alive.
@@ -114,8 +117,11 @@ class SavedModelEngine:
         with _memory_errors():
             try:
                 return self._signature(lr=tf.constant(lr))["sr"].numpy()
-            except tf.errors.InvalidArgumentError as error:  # above its limit: smaller tiles are the answer
-                raise MemoryError(one_line(error)) from error
+            except tf.errors.InvalidArgumentError as error:
+                said = one_line(_PREFACE.sub("", str(error)))
+                if TOO_LARGE in str(error):  # smaller tiles are the answer
+                    raise MemoryError(said) from error
+                raise UserError(f"{self._folder}: it cannot enlarge {_sides(lr)} ({said})") from error
 
 
 class TFLiteEngine:
@@ -151,7 +157,7 @@ class TFLiteEngine:
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         # One photo at a time: a file may have a fixed batch of 1, and gains nothing from a larger one.
-        return np.concatenate([self._one(photo[None]) for photo in lr])
+        return np.concatenate([self._one(photo[None]) for photo in lr] or [_nothing(lr, self.scale)])
 
     def _one(self, photo):
         try:
@@ -163,9 +169,7 @@ class TFLiteEngine:
             self._interpreter, self._shape = interpreter(self._path), None
             height, width = photo.shape[1:3]
             if height * width <= _PROBE**2 or not _NO_MEMORY.search(str(error)):
-                raise UserError(
-                    f"{self._path}: it cannot enlarge {height}x{width} pixels ({one_line(error)})"
-                ) from error
+                raise UserError(f"{self._path}: it cannot enlarge {_sides(photo)} ({one_line(error)})") from error
             raise MemoryError(one_line(error)) from error
 
     def _run(self, photo):
@@ -196,7 +200,8 @@ class ServerEngine:
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         tiles = np.rint(np.clip(lr, 0.0, 1.0) * 255.0).astype(np.uint8)
-        return np.stack([self._client.upscale(tile) for tile in tiles]).astype(np.float32) / 255.0
+        made = [self._client.upscale(tile).astype(np.float32) / 255.0 for tile in tiles]
+        return np.stack(made) if made else _nothing(lr, self.scale)
 
 
 def exported_folder(path: Path) -> Path | None:
@@ -207,6 +212,15 @@ def exported_folder(path: Path) -> Path | None:
     """
     with looking_for(path):
         return path if (path / "saved_model.pb").is_file() else newest(path, "saved_model.pb")
+
+
+def _nothing(lr: np.ndarray, scale: int) -> np.ndarray:
+    """What becomes of no photos."""
+    return np.zeros((0, lr.shape[1] * scale, lr.shape[2] * scale, 3), np.float32)
+
+
+def _sides(lr: np.ndarray) -> str:
+    return f"{lr.shape[1]}x{lr.shape[2]} pixels"
 
 
 def _measured_scale(run, height: int, width: int) -> int:

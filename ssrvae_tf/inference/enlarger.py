@@ -209,9 +209,10 @@ class _Reporter:
 def _check(image: np.ndarray) -> None:
     if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
         raise TypeError(f"an image of {image.dtype} is given, uint8, uint16 or float in [0, 1] is wanted: convert it")
-    if image.ndim not in (2, 3, 4) or (image.ndim > 2 and image.shape[-1] not in _COLOURS) or 0 in image.shape:
+    if image.ndim not in (2, 3, 4) or (image.ndim > 2 and image.shape[-1] not in _COLOURS) or 0 in image.shape[-3:]:
         raise ValueError(f"an image of shape {image.shape} is given, (H, W), (H, W, 1 to 4) or a batch is wanted")
-    if np.issubdtype(image.dtype, np.floating) and not (image.min() >= -0.01 and image.max() <= 1.01):  # NaN, too
+    floating = image.size and np.issubdtype(image.dtype, np.floating)
+    if floating and not (image.min() >= -0.01 and image.max() <= 1.01):  # NaN, too
         raise ValueError(
             f"float values from {image.min():g} to {image.max():g} are given, [0, 1] is wanted: "
             "divide by 255, or pass uint8"

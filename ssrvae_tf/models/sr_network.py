@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
 from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUpsampling
+from ssrvae_tf.models.empty_batches import of_any_batch
+from ssrvae_tf.models.inputs import checked, is_array, photos_of
 from ssrvae_tf.models.steps import minimise, reported, scaled
+from ssrvae_tf.models.tiles import in_tiles
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")
@@ -40,6 +46,47 @@ class _SuperResolver(keras.Model):
         super().__init__(lr, ClipAtInference(dtype="float32", name="sr")(x), **kwargs)
         self.scale, self.filters = scale, filters
 
+    def call(self, inputs, training=None, mask=None):
+        network = functools.partial(super().call, training=training, mask=mask)
+        if training or not tf.is_tensor(inputs):
+            return network(inputs)
+        sides = [inputs.shape[axis] or tf.shape(inputs)[axis] for axis in (1, 2)]
+        return of_any_batch(network, inputs, [self.scale * side for side in sides])
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="lr")])
+    def enlarge(self, lr):
+        """`model(lr)` as a graph, the same for all sizes: (B, H, W, 3) -> (B, scale H, scale W, 3), in one piece."""
+        return self(lr, training=False)
+
+    def predict(self, x, *args, **kwargs):
+        """Enlarge photos with the present weights.
+
+        Args:
+            x: (B, H, W, 3) or one photo, (H, W, 3), uint8, or float in [0, 1], or whatever else Keras takes, such as a
+                tf.data.Dataset of batches. The other arguments are Keras' own.
+
+        Returns:
+            float32 in [0, 1], (B, scale H, scale W, 3), or (scale H, scale W, 3) for one photo.
+
+        Raises:
+            ValueError: if x has another shape, type or range.
+        """
+        if not is_array(x):
+            return super().predict(x, *args, **kwargs)
+        photos = photos_of(x)
+        lr = photos if photos.ndim == 4 else photos[None]
+        if not len(lr):
+            return np.zeros((0, self.scale * lr.shape[1], self.scale * lr.shape[2], 3), np.float32)
+        sr = super().predict(lr, *args, **kwargs)
+        return sr if photos.ndim == 4 else sr[0]
+
+    def predict_step(self, data):
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self._predicted(checked(x["lr"] if isinstance(x, dict) else tf.nest.flatten(x)[0]))
+
+    def _predicted(self, lr):
+        return self.enlarge(lr)
+
     def train_step(self, data):
         lr, hr = data
         with tf.GradientTape() as tape:
@@ -60,7 +107,9 @@ class _SuperResolver(keras.Model):
 class SRNetwork(_SuperResolver):
     """SSRVAE's stage 2: one convolution, GARBs, LARBs, sub-pixel upscaling, one convolution (section 3.2).
 
-    `model.predict(lr)`: float32 RGB (B, H, W, 3) in [0, 1] -> (B, scale H, scale W, 3) in [0, 1], any H and W.
+    `model.predict(lr)`: RGB (B, H, W, 3) in [0, 1] or uint8 -> (B, scale H, scale W, 3) in [0, 1], any H and W. As in
+    `ssrvae_tf.upscale`, photos of more than 96x96 pixels go through in overlapping tiles of up to 48x48, since global
+    attention's time grows with the square of what it sees: `model.enlarge(lr)` is the photo in one piece.
 
     Args:
         scale: 2, 4 or 8.
@@ -115,6 +164,11 @@ class SRNetwork(_SuperResolver):
             "geometry": geometry,
             "keep_colours": keep_colours,
         }
+
+    def _predicted(self, lr):
+        if self._config["global_attention"] and self._config["global_blocks"]:
+            return in_tiles(self.enlarge, lr, self.scale)
+        return self.enlarge(lr)
 
     def get_config(self):
         return {**self._config, "name": self.name}

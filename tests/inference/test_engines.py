@@ -10,12 +10,14 @@ from tensorflow.lite.tools import flatbuffer_utils
 from tiny_saved_models import Bicubic, save
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.inference.engines import SavedModelEngine, TFLiteEngine, engine
+from ssrvae_tf.exporting.saved_model import export_saved_model
+from ssrvae_tf.inference.engines import KerasEngine, SavedModelEngine, ServerEngine, TFLiteEngine, engine
 from ssrvae_tf.inference.enlarger import upscale
 from ssrvae_tf.loading import tflite_files
+from ssrvae_tf.models import EDSR
 
 
-@pytest.fixture(params=["installed", "tensorflow"], autouse=True)
+@pytest.fixture(params=["installed", "tensorflow"])
 def runtime(request, monkeypatch):
     """The interpreter that is installed, and TensorFlow's, which runs Flex operators."""
     if request.param == "tensorflow":
@@ -35,6 +37,7 @@ def twice(lr):
     return tf.repeat(tf.repeat(lr, 2, 1), 2, 2)
 
 
+@pytest.mark.usefixtures("runtime")
 def test_a_tflite_file_with_file_operators_is_refused_and_not_run(tmp_path):
     def writes(lr):
         written = tf.raw_ops.WriteFile(filename=str(tmp_path / "written"), contents="a")
@@ -48,6 +51,7 @@ def test_a_tflite_file_with_file_operators_is_refused_and_not_run(tmp_path):
 
 
 @pytest.mark.parametrize("field", ["builtinCode", "deprecatedBuiltinCode"])
+@pytest.mark.usefixtures("runtime")
 def test_a_custom_operator_without_a_name_is_refused(tmp_path, field):
     path = converted(twice, tmp_path / "a.tflite")
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(path.read_bytes()))
@@ -58,6 +62,7 @@ def test_a_custom_operator_without_a_name_is_refused(tmp_path, field):
 
 
 @pytest.mark.parametrize("kept", [0, 3, 100, 0.5, 0.9])
+@pytest.mark.usefixtures("runtime")
 def test_tflite_files_that_are_cut_short_are_told(tmp_path, kept):
     path = converted(twice, tmp_path / "a.tflite")
     whole = path.read_bytes()
@@ -98,12 +103,14 @@ def limited(tmp_path, monkeypatch):
     "text",
     ["XNNPack delegate failed to reshape runtimeNode number 111 failed to prepare.", "Failed to allocate tensors"],
 )
+@pytest.mark.usefixtures("runtime")
 def test_tiles_too_large_for_tflite_are_halved(limited, text):
     photo = np.random.default_rng(0).random((60, 50, 3), np.float32)
     made = upscale(photo, limited(text), tile=60)
     np.testing.assert_allclose(made, upscale(photo, TFLiteEngine(limited("")), tile=30), atol=1e-6)
 
 
+@pytest.mark.usefixtures("runtime")
 def test_other_errors_of_tflite_are_told(limited):
     with pytest.raises(UserError, match="a.tflite: it cannot enlarge 60x50 pixels .shapes differ"):
         upscale(np.zeros((52, 42, 3)), limited("shapes differ"), tile=60)  # with a border of 4 pixels
@@ -149,5 +156,85 @@ def test_names_that_are_too_long_are_told(name):
     assert len(str(caught.value)) < 300
 
 
+class _Refusing(tf.Module):
+    """Takes no dark photo, no more than 50x50 pixels, and none when it should break off."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="lr")])
+    def serving_default(self, lr):
+        small = tf.debugging.Assert(tf.size(lr) <= 3 * 50 * 50, ["photo of", 99, "pixels refused: at most 2500"])
+        bright = tf.debugging.Assert(tf.reduce_mean(lr) < 0.9, ["too bright: take another"])
+        with tf.control_dependencies([small, bright]):
+            return {"sr": twice(lr)}
+
+
+def test_only_a_photo_above_its_limit_is_too_much_for_a_saved_model(tmp_path):
+    opened = engine(save(_Refusing(), tmp_path / "1"))
+    assert upscale(np.zeros((60, 60, 3), np.uint8), opened, tile=68).shape == (120, 120, 3), "in smaller tiles"
+    with pytest.raises(MemoryError, match=r"^assertion failed: \[photo of\] \[99\] \[pixels refused"):
+        opened(np.zeros((1, 60, 60, 3), np.float32))
+    with pytest.raises(UserError, match=rf"^{tmp_path}/1: it cannot enlarge 9x8 pixels .assertion failed: .too bright"):
+        opened(np.ones((1, 9, 8, 3), np.float32))
+
+
+class _Exhausted:
+    """A signature that finds no memory."""
+
+    def __call__(self, lr):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+
+def test_lack_of_memory_is_a_memory_error(tmp_path):
+    opened = engine(save(Bicubic(), tmp_path / "1"))
+    opened._signature = _Exhausted()
+    with pytest.raises(MemoryError, match="OOM"):
+        opened(np.zeros((1, 9, 8, 3), np.float32))
+
+
+class _Client:
+    """A server's, which enlarges by repetition."""
+
+    def upscale(self, image):
+        return np.repeat(np.repeat(image, 2, 0), 2, 1)
+
+
+ENGINES = {
+    "a network": lambda folder: engine(EDSR(2, 8, 1)),
+    "whatever predicts": lambda folder: engine(BicubicNetwork(2)),
+    "a SavedModel": lambda folder: engine(export_saved_model(EDSR(2, 8, 1), folder)),
+    "a TFLite file": lambda folder: engine(converted(twice, folder / "a.tflite")),
+    "a server": lambda folder: ServerEngine(_Client()),
+}
+
+
+@pytest.mark.onednn
+@pytest.mark.parametrize("kind", ENGINES)
+def test_no_photos_give_no_photos(kind, tmp_path):
+    opened = ENGINES[kind](tmp_path)
+    made = opened(np.zeros((0, 9, 8, 3), np.float32))
+    assert made.shape == (0, 18, 16, 3) and made.dtype == np.float32
+    for dtype in (np.uint8, np.float64):
+        made = upscale(np.zeros((0, 9, 8, 3), dtype), opened)
+        assert made.shape == (0, 18, 16, 3) and made.dtype == dtype
+    assert opened(np.zeros((2, 9, 8, 3), np.float32)).shape == (2, 18, 16, 3)
+
+
+class _Own:
+    scale, fixed_size = 3, None
+
+    def __call__(self, lr):
+        return np.repeat(np.repeat(lr, 3, 1), 3, 2)
+
+
 def test_an_engine_is_taken_as_it_is():
-    assert engine(BicubicNetwork()).scale == 4
+    own = _Own()
+    assert engine(own) is own
+    photo = np.random.default_rng(0).random((5, 6, 3), np.float32)
+    np.testing.assert_array_equal(upscale(photo, own), own(photo[None])[0])
+
+
+def test_a_model_becomes_an_engine():
+    model = BicubicNetwork()
+    lr = np.random.default_rng(0).random((1, 5, 6, 3), np.float32)
+    made = engine(model)
+    assert isinstance(made, KerasEngine) and made.scale == 4
+    np.testing.assert_array_equal(made(lr), model.predict(lr))

@@ -1,0 +1,88 @@
+"""A network on large photos, in the graph: in overlapping tiles, which are blended.
+
+Attention's time grows with the square of what it sees, so that a whole photo of 250x250 takes several times as long as
+its tiles. `ssrvae_tf.inference.tiling` does the same for files of any size, a band of rows at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Callable
+
+import tensorflow as tf
+
+# As in `ssrvae_tf.upscale`: see ssrvae_tf/inference/enlarger.py.
+WHOLE = 96**2  # pixels
+_TILE, _OVERLAP = 48, 8  # pixels
+
+
+def in_tiles(network: Callable[[tf.Tensor], tf.Tensor], lr: tf.Tensor, scale: int) -> tf.Tensor:
+    """`network(lr)`, where photos of more than 96x96 pixels go through in tiles of up to 48x48 that share 8 pixels.
+
+    Args:
+        network: (B, h, w, 3) -> (B, scale h, scale w, 3), any h and w.
+        lr: (B, H, W, 3).
+
+    Returns:
+        (B, scale H, scale W, 3).
+    """
+    batch, height, width = tf.unstack(tf.shape(lr)[:3])
+    whole = (height * width <= WHOLE) | (batch == 0)
+    return tf.cond(whole, lambda: network(lr), lambda: _blended(network, lr, scale))
+
+
+def _blended(network, lr, scale):
+    batch = tf.shape(lr)[0]
+    rows, columns = (_Axis(tf.shape(lr)[side], scale) for side in (1, 2))
+
+    def one(number):  # of all tiles of all photos
+        photo, tile = number // (rows.count * columns.count), number % (rows.count * columns.count)
+        top, left = rows.starts[tile // columns.count], columns.starts[tile % columns.count]
+        return network(lr[photo, top : top + rows.tile, left : left + columns.tile][None])[0]
+
+    # One after the other: memory is then that of one tile.
+    numbers = tf.range(batch * rows.count * columns.count)
+    made = tf.map_fn(one, numbers, parallel_iterations=1, fn_output_signature=tf.TensorSpec([None, None, 3]))
+    shape = [batch, rows.count, columns.count, scale * rows.tile, scale * columns.tile, 3]
+    made = rows.joined(tf.transpose(tf.reshape(made, shape), [1, 3, 0, 2, 4, 5]))  # (scale H, B, columns, scale w, 3)
+    made = columns.joined(tf.transpose(made, [2, 3, 0, 1, 4]))  # (scale W, scale H, B, 3)
+    return tf.transpose(made, [2, 1, 0, 3])
+
+
+class _Axis:
+    """The tiles along one side of a photo, those of `ssrvae_tf.inference.tiling.axis`, and their weights.
+
+    Attributes:
+        count: of tiles.
+        tile: length of each, in pixels of the photo.
+        starts: (count,), the first pixel of each.
+    """
+
+    def __init__(self, length: tf.Tensor, scale: int):
+        self.count = tf.maximum(-((_OVERLAP - length) // (_TILE - _OVERLAP)), 1)
+        self.tile = -(-(length + (self.count - 1) * _OVERLAP) // self.count)
+        starts = tf.range(self.count) * (length - self.tile) / tf.maximum(self.count - 1, 1)
+        self.starts = tf.cast(tf.round(starts), tf.int32)
+        self._length, places = scale * length, tf.range(scale * self.tile)
+        self._places = places + scale * self.starts[:, None]  # (count, scale tile), of each pixel in the result
+        # Across what two tiles share, the weight of one falls along a raised cosine where that of the other rises.
+        shared = scale * (self.tile - self.starts[1:] + self.starts[:-1])
+        rises, falls = (_rise(places, tf.pad(shared, [ends])) for ends in ((1, 0), (0, 1)))
+        weights = rises * falls[:, ::-1]
+        self._weights = weights / tf.gather(self._sums(weights), self._places)
+
+    def joined(self, tiles: tf.Tensor) -> tf.Tensor:
+        """(count, scale tile, ...) -> (scale length, ...)."""
+        weights = tf.reshape(self._weights, tf.concat([tf.shape(tiles)[:2], tf.ones_like(tf.shape(tiles)[2:])], 0))
+        return self._sums(tiles * weights)
+
+    def _sums(self, values):
+        """Of what the tiles have at each pixel of the result."""
+        values = tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], 0))
+        return tf.math.unsorted_segment_sum(values, tf.reshape(self._places, [-1]), self._length)
+
+
+def _rise(places, shared):
+    """(count, tile): from 0 to 1 over the first `shared` pixels, none of which may be shared."""
+    part = (tf.cast(places, tf.float32) + 0.5) / tf.cast(shared[:, None], tf.float32)
+    return tf.sin(math.pi / 2 * tf.minimum(part, 1.0)) ** 2
