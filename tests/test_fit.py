@@ -43,7 +43,7 @@ def test_stage_sr_trains_without_any_photos_and_says_so(tmp_path, monkeypatch, c
     names = ["checkpoints", "config.yaml", "images", "metrics.csv", "model.weights.h5", "tensorboard", "versions.json"]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == names
     header, row = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
-    assert header == "epoch,loss,sheet_psnr,sheet_psnr_bicubic" and row.startswith("1,")
+    assert header == "epoch,loss,colour,gradient_norm,sheet_psnr,sheet_psnr_bicubic" and row.startswith("1,")
     assert (tmp_path / "run" / "images" / "epoch_0001.png").is_file()
 
 

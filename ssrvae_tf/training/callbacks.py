@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 from tqdm import tqdm
 
-from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading.models import WEIGHTS, save_weights
-from ssrvae_tf.training.optimizers import averaged, steps_done
+from ssrvae_tf.training.averages import Averages
+from ssrvae_tf.training.checkpoints import Checkpoints
 
 _NOT_FINITE = "lower --learning-rate or take --precision float32; the same command goes on from the last checkpoint"
-
-
-class Checkpoints:
-    """What a run needs to go on: weights, optimizers and their step, which is the data's position too.
-
-    Args:
-        folder: where the newest two are kept.
-        model: compiled and built.
-    """
-
-    def __init__(self, folder: Path, model: keras.Model):
-        self._model = model
-        self._manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), str(folder), max_to_keep=2)
-
-    @staticmethod
-    def newest_step(folder: Path) -> int:
-        """The step of the newest checkpoint, 0 if there is none."""
-        path = tf.train.latest_checkpoint(str(folder))
-        return int(path.rsplit("-", 1)[1]) if path else 0
-
-    def restore(self, folder: Path) -> None:
-        """Bring back the newest checkpoint of `folder`, if there is one.
-
-        Raises:
-            UserError: if it is damaged.
-        """
-        path = tf.train.latest_checkpoint(str(folder))
-        if not path:
-            return
-        try:
-            self._manager.checkpoint.restore(path).assert_existing_objects_matched()
-        except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
-            raise UserError(f"{path}: cannot be restored ({one_line(error)}): start anew in another --out") from error
-
-    def save(self) -> None:
-        self._manager.save(steps_done(self._model))
 
 
 class EpochMeans(keras.callbacks.Callback):
@@ -70,7 +36,7 @@ class EpochMeans(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         for name, value in logs.items():
             if not np.isfinite(value):
-                raise UserError(f"{name} is {value} in step {steps_done(self.model)}: {_NOT_FINITE}")
+                raise UserError(f"{name} is {value} in step {self.model.stepper.done}: {_NOT_FINITE}")
             self._sums[name] = self._sums.get(name, 0.0) + float(value)
         self._count += 1
 
@@ -84,31 +50,44 @@ class Results(keras.callbacks.Callback):
 
     Args:
         folder: the run's.
-        steps_per_epoch: of a whole epoch.
+        averages: of the model's weights.
         checkpoints: saved after everything else, so that what was lost comes again.
         draw: gives (PIL image, figures to add to the epoch's).
         prepare: what the model needs before it can be used, called first.
     """
 
-    def __init__(self, folder: Path, steps_per_epoch: int, checkpoints: Checkpoints, draw: Callable, prepare: Callable):
+    def __init__(
+        self, folder: Path, averages: Averages, checkpoints: Checkpoints, draw: Callable, prepare: Callable
+    ):
         super().__init__()
-        self._folder, self._steps, self._checkpoints = folder, steps_per_epoch, checkpoints
-        self._draw, self._prepare = draw, prepare
+        self._folder, self._averages, self._checkpoints = folder, averages, checkpoints
+        self._draw, self._prepare, self._saved = draw, prepare, None
         self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
         (folder / "images").mkdir(exist_ok=True)
 
     def on_epoch_end(self, epoch, logs=None):
-        step = steps_done(self.model)
+        with self._in_use():
+            image, figures = self._draw()
+            logs.update(figures)
+            self._record(epoch + 1, image, logs)
+
+    def on_train_end(self, logs=None):
+        if self._saved != self.model.stepper.done:
+            with self._in_use():
+                pass
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Save the weights for use, keep them in place for the block, and save a checkpoint after it."""
+        step = self.model.stepper.done
         if not all(np.isfinite(variable.numpy()).all() for variable in self.model.trainable_variables):
             raise UserError(f"weights are not finite after step {step}: {_NOT_FINITE}")
-        with averaged(self.model):
+        with self._averages.in_place():
             self._prepare()
             save_weights(self.model, self._folder / WEIGHTS)
-            if step % self._steps == 0:
-                image, figures = self._draw()
-                logs.update(figures)
-                self._record(epoch + 1, image, logs)
+            yield
         self._checkpoints.save()
+        self._saved = step
 
     def _record(self, epoch, image, figures):
         image.save(self._folder / "images" / f"epoch_{epoch:04d}.png")
@@ -146,7 +125,7 @@ class Progress(keras.callbacks.Callback):
         self._total, self._steps = total, steps_per_epoch
 
     def on_train_begin(self, logs=None):
-        done = steps_done(self.model)
+        done = self.model.stepper.done
         self._bar = tqdm(total=self._total, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5)
 
     def on_train_batch_end(self, batch, logs=None):
@@ -155,9 +134,8 @@ class Progress(keras.callbacks.Callback):
             self._bar.set_postfix(_short(logs), refresh=False)
 
     def on_epoch_end(self, epoch, logs=None):
-        if self._bar.n % self._steps == 0:
-            figures = "  ".join(f"{name} {value}" for name, value in _short(logs).items())
-            self._bar.write(f"epoch {epoch + 1}/{self._total // self._steps}  {figures}")
+        figures = "  ".join(f"{name} {value}" for name, value in _short(logs).items())
+        self._bar.write(f"epoch {epoch + 1}/{self._total // self._steps}  {figures}")
 
     def on_train_end(self, logs=None):
         self._bar.close()

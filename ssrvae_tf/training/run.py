@@ -25,8 +25,11 @@ from ssrvae_tf.loading import models as loading
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.training import pictures
-from ssrvae_tf.training.callbacks import Checkpoints, EpochMeans, Progress, Results, Stop, keep_rows
-from ssrvae_tf.training.optimizers import adam, steps_done
+from ssrvae_tf.training.averages import Averages
+from ssrvae_tf.training.callbacks import EpochMeans, Progress, Results, Stop, keep_rows
+from ssrvae_tf.training.checkpoints import Checkpoints
+from ssrvae_tf.training.loop import train
+from ssrvae_tf.training.optimizers import adam
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-probability", "tensorflow-gan", "numpy", "pillow")
 
@@ -70,9 +73,10 @@ def _train(settings: FitConfig) -> None:
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = _compiled(settings)
+        averages = Averages(getattr(model, "optimized_variables", model.trainable_variables), settings.ema)
     # The others do all the same, since it takes part in collectives, and throw it away.
     place = out if first_worker else Path(tempfile.mkdtemp())
-    checkpoints = Checkpoints(place / "checkpoints", model)
+    checkpoints = Checkpoints(place / "checkpoints", model, averages)
     checkpoints.restore(out / "checkpoints")
     total = settings.epochs * steps
     if done:
@@ -80,21 +84,11 @@ def _train(settings: FitConfig) -> None:
 
     stop = Stop(settings.max_minutes)
     draw = pictures.painter(model, settings, photos, degrade)
-    results = Results(place, steps, checkpoints, draw, lambda: _prepare(model, photos))
+    results = Results(place, averages, checkpoints, draw, lambda: _prepare(model, photos))
     callbacks = [EpochMeans(), stop, results, *([Progress(total, steps)] if first_worker else [])]
     with stop:
-        for first, last in _spans(done, total, steps):
-            model.fit(
-                _batches(settings, photos, degrade, first),
-                initial_epoch=first // steps,
-                epochs=-(-last // steps),
-                steps_per_epoch=min(steps, last - first),
-                callbacks=callbacks,
-                verbose=0,
-            )
-            if stop.reason:
-                break
-    step = steps_done(model)
+        train(model, strategy, _batches(settings, photos, degrade, done), done, total, steps, callbacks, averages)
+    step = model.stepper.done
     if stop.reason and step < total:
         why = "stopped" if stop.reason == "interrupted" else f"{settings.max_minutes:g} minutes are over"
         print(f"{why}: saved after step {step} of {total}; the same command goes on", file=sys.stderr)
@@ -224,12 +218,12 @@ def _compiled(settings: FitConfig) -> keras.Model:
         loading.start_from(model, settings.init)
     steps = settings.epochs * settings.steps_per_epoch
 
-    def optimizer(rate: float, ema: float, beta_1: float = 0.9):
-        return adam(rate, settings.schedule, steps, settings.warmup_steps, ema, beta_1)
+    def optimizer(rate: float, beta_1: float = 0.9):
+        return adam(rate, settings.schedule, steps, settings.warmup_steps, beta_1)
 
-    main = optimizer(settings.learning_rate, settings.ema)
+    main = optimizer(settings.learning_rate)
     if settings.stage == "style":
-        critic = optimizer(settings.critic_learning_rate, 0.0, 0.5)
+        critic = optimizer(settings.critic_learning_rate, 0.5)
         model.compile(main, critic_optimizer=critic, seed=settings.seed)
         model.build_optimizers()
     else:
@@ -257,12 +251,6 @@ def _batches(settings: FitConfig, photos: dict[str, PhotoSet], degrade, start_st
         start_step=start_step,
         **{name: getattr(settings, name) for name in names},
     )
-
-
-def _spans(done: int, total: int, steps_per_epoch: int) -> list[tuple[int, int]]:
-    """(first, last) steps of each call of fit: the rest of an interrupted epoch, then all whole epochs."""
-    edge = min(total, -(-done // steps_per_epoch) * steps_per_epoch)
-    return [span for span in ((done, edge), (edge, total)) if span[0] < span[1]]
 
 
 def _prepare(model: keras.Model, photos: dict[str, PhotoSet]) -> None:
