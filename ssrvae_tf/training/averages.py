@@ -11,7 +11,7 @@ import tensorflow as tf
 class Averages:
     """average += (1 - m) (weight - average) after each step, with m = min(momentum, (1 + step) / (10 + step)).
 
-    The second keeps the first averages from being what the weights began as. Created under the strategy of the training.
+    The second keeps the first averages from being what the weights began as. To be made in the strategy's scope.
 
     Args:
         variables: the weights.

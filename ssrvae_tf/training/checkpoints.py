@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Iterator
 
+import keras
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.training.averages import Averages
@@ -34,25 +36,40 @@ class Checkpoints:
         path = tf.train.latest_checkpoint(str(folder))
         return int(path.rsplit("-", 1)[1]) if path else 0
 
+    @staticmethod
+    def refuse_older(folder: Path) -> None:
+        """Look whether the newest checkpoint of `folder`, if there is one, holds what is kept today.
+
+        Raises:
+            UserError: if it does not.
+        """
+        path, run = tf.train.latest_checkpoint(str(folder)), folder.parent
+        with _telling_damage(path):
+            if path and not any(name.startswith("steppers/") for name, _ in tf.train.list_variables(path)):
+                raise UserError(
+                    f"--out {run}: its checkpoint is of version 0.1.0, which cannot go on: start from its weights, by "
+                    f"--init {run} and another --out"
+                )
+
     def restore(self, folder: Path) -> None:
         """Bring back the newest checkpoint of `folder`, if there is one.
 
         Raises:
-            UserError: if it is damaged, or of a version that kept other things.
+            UserError: if it is damaged.
         """
         path = tf.train.latest_checkpoint(str(folder))
         if not path:
             return
-        try:
-            if not any(name.startswith("steppers/") for name, _ in tf.train.list_variables(path)):
-                run = folder.parent
-                raise UserError(
-                    f"--out {run}: its checkpoint is of version 0.1.0, which cannot go on: "
-                    f"start from its weights, by --init {run} and another --out"
-                )
+        with _telling_damage(path):
             self._manager.checkpoint.restore(path).assert_existing_objects_matched()
-        except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
-            raise UserError(f"{path}: cannot be restored ({one_line(error)}): start anew in another --out") from error
 
     def save(self) -> None:
         self._manager.save(self._stepper.done)
+
+
+@contextlib.contextmanager
+def _telling_damage(path: str | None) -> Iterator[None]:
+    try:
+        yield
+    except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
+        raise UserError(f"{path}: cannot be restored ({one_line(error)}): start anew in another --out") from error

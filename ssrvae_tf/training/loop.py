@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Iterable
 
+import keras
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.training.averages import Averages
 
@@ -38,7 +38,12 @@ def train(
             averages.update(strategy, model.stepper.step)
         return {name: strategy.experimental_local_results(value)[0] for name, value in figures.items()}
 
-    callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
+    @tf.function
+    def votes(own):
+        return strategy.reduce("SUM", strategy.run(lambda: own), axis=None)
+
+    several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    callbacks = keras.callbacks.CallbackList(list(callbacks), model=model, steps=steps_per_epoch)
     batches = iter(strategy.experimental_distribute_dataset(batches))
     model.stop_training = False
     callbacks.on_train_begin()
@@ -51,6 +56,8 @@ def train(
         callbacks.on_train_batch_end(place, {name: float(value) for name, value in figures.items()})
         if place + 1 == steps_per_epoch:
             callbacks.on_epoch_end(epoch, {})
+        if several_workers:  # they end at the same step, or some would wait for the others for ever
+            model.stop_training = float(votes(tf.constant(float(model.stop_training)))) > 0
         if model.stop_training:
             break
     callbacks.on_train_end()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tensorflow import keras
+import keras
 
 
 def adam(learning_rate: float, schedule: str, steps: int, warmup_steps: int, beta_1: float = 0.9):

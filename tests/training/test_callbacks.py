@@ -1,30 +1,20 @@
 from __future__ import annotations
 
+import signal
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.models.steps import Stepper
 from ssrvae_tf.training.averages import Averages
-from ssrvae_tf.training.callbacks import keep_rows
+from ssrvae_tf.training.callbacks import Progress, StepFigures, Stop, out_of_patience
 from ssrvae_tf.training.checkpoints import Checkpoints
 from ssrvae_tf.training.optimizers import adam
 from ssrvae_tf.training.pictures import correlation, sharpness
-
-
-def test_rows_after_the_restored_epoch_are_cut_and_new_columns_join(tmp_path):
-    path = tmp_path / "metrics.csv"
-    keep_rows(path, 0)
-    assert not path.exists()
-    keep_rows(path, 0, {"epoch": 1, "loss": 0.5})
-    keep_rows(path, 1, {"epoch": 2, "loss": 0.25, "psnr": 20.0})
-    assert path.read_text().split() == ["epoch,loss,psnr", "1,0.5,", "2,0.25,20.0"]
-    keep_rows(path, 1)
-    assert path.read_text().split()[1:] == ["1,0.5,"]
-    keep_rows(path, 1, {"epoch": 2, "loss": 0.125, "psnr": 21.0})
-    assert path.read_text().split()[1:] == ["1,0.5,", "2,0.125,21.0"]
+from ssrvae_tf.training.records import Table
 
 
 def model_of_one_weight():
@@ -83,6 +73,7 @@ def test_a_checkpoint_brings_back_weights_averages_and_step(tmp_path):
     Checkpoints(tmp_path, model, averages).save()
     assert Checkpoints.newest_step(tmp_path) == 3
     other, others = model_of_one_weight()
+    Checkpoints.refuse_older(tmp_path)
     Checkpoints(tmp_path, other, others).restore(tmp_path)
     for got, wanted in zip(other.optimizer.variables, model.optimizer.variables):
         np.testing.assert_array_equal(got, wanted)
@@ -106,7 +97,7 @@ def test_a_checkpoint_of_another_version_is_refused_with_the_way_out(tmp_path):
     old.save(7)
     assert Checkpoints.newest_step(tmp_path / "run" / "checkpoints") == 7
     with pytest.raises(UserError, match=f"of version 0.1.0, .* --init {tmp_path / 'run'} and another --out"):
-        Checkpoints(tmp_path, *model_of_one_weight()).restore(tmp_path / "run" / "checkpoints")
+        Checkpoints.refuse_older(tmp_path / "run" / "checkpoints")
 
 
 def test_sharpness_is_the_strength_of_what_a_mean_takes_away():
@@ -119,3 +110,67 @@ def test_sharpness_is_the_strength_of_what_a_mean_takes_away():
     first, second = rng.random(9), rng.random(9)
     assert correlation(first, second) == pytest.approx(np.corrcoef(first, second)[0, 1])
     assert correlation(np.ones(9), second) == 0
+
+
+def test_every_few_steps_means_rate_and_speed_are_written(tmp_path):
+    model, averages = model_of_one_weight()
+    table, writer = Table(tmp_path / "steps.csv", 0), tf.summary.create_file_writer(str(tmp_path / "board"))
+    figures = StepFigures(table, writer, every=2, batch_size=8)
+    figures.set_model(model)
+    for number in range(5):
+        figures.on_train_batch_begin(number)
+        step(model, averages)
+        figures.on_train_batch_end(number, {"loss": float(number)})
+    assert table.column("loss") == {2: 0.5, 4: 2.5}
+    assert table.column("learning_rate") == pytest.approx({2: 0.1, 4: 0.1})
+    assert min(table.column("examples_per_second").values()) > 0
+    [board] = (tmp_path / "board").iterdir()
+    seen = [
+        (event.step, value.tag)
+        for event in tf.compat.v1.train.summary_iterator(str(board))
+        for value in event.summary.value
+    ]
+    assert {(2, "steps/loss"), (4, "steps/learning_rate"), (4, "steps/examples_per_second")} <= set(seen)
+
+
+@pytest.mark.parametrize(
+    ["scores", "patience", "wanted"],
+    [
+        ({}, 1, False),
+        ({1: 20.0}, 1, False),
+        ({1: 20.0, 2: 20.0}, 1, True),
+        ({1: 20.0, 2: 19.0}, 2, False),
+        ({1: 20.0, 2: 19.0, 3: 19.5}, 2, True),
+        ({1: 20.0, 2: 19.0, 3: 19.5}, None, False),
+        ({1: 20.0, 2: 19.0, 3: 21.0}, 1, False),
+    ],
+)
+def test_patience_counts_epochs_since_the_best(scores, patience, wanted):
+    assert out_of_patience(scores, patience) == wanted
+
+
+@pytest.mark.parametrize(
+    ["number", "raised", "code"], [("SIGINT", KeyboardInterrupt, None), ("SIGTERM", SystemExit, 143)]
+)
+def test_a_second_signal_ends_at_once(number, raised, code, capsys):
+    number, before = signal.Signals[number], signal.getsignal(signal.Signals[number])
+    with pytest.raises(raised) as end, Stop() as stop:
+        signal.raise_signal(number)
+        assert stop.reason == number
+        signal.raise_signal(number)
+    assert getattr(end.value, "code", None) == code and signal.getsignal(number) == before
+    assert "stopping after this step" in capsys.readouterr().err
+
+
+def test_the_bar_shows_the_last_validation(capsys):
+    model, averages = model_of_one_weight()
+    bar = Progress(total=20, steps_per_epoch=10)
+    bar.set_model(model)
+    bar.on_train_begin()
+    for number in range(20):
+        bar.on_train_batch_end(number % 10, {"loss": 0.5})
+        if number == 9:
+            bar.on_epoch_end(0, {"loss": 0.5, "val_psnr": 21.5, "val_psnr_bicubic": 20.25})
+    bar.on_train_end()
+    said = capsys.readouterr()
+    assert "val_psnr=21.5" in said.err and "val_psnr_bicubic 20.25" in said.out
