@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import sys
 from pathlib import Path
-from typing import Callable, List, Literal, Optional
+from typing import Callable, List, Literal, Optional, Union
 
 import yaml
 
@@ -15,7 +15,10 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.writing import replacing
 
 # What may change when a run goes on: how long it lasts, not what it is.
-MAY_CHANGE = ("out", "epochs", "max_minutes", "hr", "lr", "everyday")
+MAY_CHANGE = (
+    *("out", "epochs", "max_minutes", "hr", "lr", "everyday", "features", "patience"),
+    *("checkpoint_steps", "checkpoint_minutes", "log_steps", "picture_steps"),
+)
 # Degradations that need no styleVAE.
 NO_MODEL = ("bicubic", "classical", "wide")
 _OTHER_MODEL = {"style": "sr_network", "sr": "style_vae"}
@@ -103,6 +106,9 @@ class FitConfig:
         hr: folder of high-resolution photos.
         lr: folder of real low-resolution photos: needed by stage style; stage sr takes real styles from it.
         everyday: folder of sharp photos of anything but faces, for stage sr: what it shall not harm.
+        val: folder of sharp photos for validation, or the share of --hr to hold back for it; 0 for none; unset, 2 %.
+        features: SavedModel images -> features, to measure stage style's validation by the Frechet distance as well.
+        patience: end stage sr after so many epochs without a better validation; unset, never.
         style: where stage sr's pairs come from: a styleVAE's run folder or name, bicubic, classical or wide.
         out: the run's folder. A run that is there already goes on.
         init: run folder, name, exported model or .keras file whose weights to start from.
@@ -121,10 +127,14 @@ class FitConfig:
         epochs: epochs to train in all.
         steps_per_epoch: steps of an epoch; unset, as many as one pass over the HR photos takes.
         max_minutes: stop, resumable, after this long.
+        checkpoint_steps: save what a run needs to go on every so many steps, besides at the end of each epoch.
+        checkpoint_minutes: save it every so many minutes, too.
+        log_steps: steps of which a row in steps.csv tells the means.
+        picture_steps: steps from one sheet of pictures in TensorBoard to the next, besides those of epochs.
         learning_rate: of Adam.
         critic_learning_rate: of the critics' Adam in stage style.
         schedule: constant, or cosine down to 1 % over all epochs.
-        warmup_steps: of a linear rise before the cosine.
+        warmup_steps: of a linear rise of the learning rate at the beginning.
         ema: momentum of the average of weights that is kept as the result; 0 keeps the last weights.
         precision: float32, mixed_bfloat16 or mixed_float16.
         seed: of weights, batches and noise.
@@ -136,6 +146,9 @@ class FitConfig:
     hr: Optional[str] = None
     lr: Optional[str] = None
     everyday: Optional[str] = None
+    val: Union[float, command_line.Folder, None] = None
+    features: Optional[str] = None
+    patience: Optional[int] = None
     style: str = "faces-style"
     out: Optional[str] = None
     init: Optional[str] = None
@@ -154,6 +167,10 @@ class FitConfig:
     epochs: int = 10
     steps_per_epoch: Optional[int] = None
     max_minutes: Optional[float] = None
+    checkpoint_steps: Optional[int] = None
+    checkpoint_minutes: Optional[float] = 10.0
+    log_steps: int = 50
+    picture_steps: Optional[int] = 1000
     learning_rate: float = 1e-4
     critic_learning_rate: float = 2e-4
     schedule: Literal["constant", "cosine"] = "constant"
@@ -165,10 +182,11 @@ class FitConfig:
     sr_network: SRNetworkSettings = dataclasses.field(default_factory=SRNetworkSettings)
 
     def __post_init__(self):
-        sizes = ("batch_size", "epochs", "steps_per_epoch", "hr_size", "patch_size")
-        for name in (*sizes, "style_vae.filters", "style_vae.latent_dim", "sr_network.filters"):
+        counts = ("batch_size", "epochs", "steps_per_epoch", "hr_size", "patch_size", "patience")
+        counts += ("checkpoint_steps", "log_steps", "picture_steps")
+        for name in (*counts, "style_vae.filters", "style_vae.latent_dim", "sr_network.filters"):
             self._check(name, lambda value: value >= 1, "at least 1")
-        for name in ("learning_rate", "critic_learning_rate", "max_minutes"):
+        for name in ("learning_rate", "critic_learning_rate", "max_minutes", "checkpoint_minutes"):
             self._check(name, lambda value: value > 0, "above 0")
         for name in ("hr_size", "patch_size"):
             self._check(name, lambda value: value % self.scale == 0, f"a multiple of --scale, {self.scale}")
@@ -189,6 +207,8 @@ class FitConfig:
         for name in ("sharpen", "colour_weight"):
             self._check(name, lambda value: value >= 0, "at least 0")
         self._check("ema", lambda value: 0 <= value < 1, "at least 0 and below 1")
+        if not isinstance(self.val, str):
+            self._check("val", lambda value: 0 <= value < 1, "a folder, or a share from 0 to below 1")
         self._check("seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
 
     def _check(self, name: str, good: Callable, wanted: str) -> None:
@@ -300,9 +320,15 @@ def resolved(config: FitConfig) -> dict:
     return values
 
 
+def with_place(config: FitConfig) -> FitConfig:
+    """A configuration that says where its run goes, if it did not."""
+    return dataclasses.replace(config, out=config.out or f"runs/my_{config.stage}")
+
+
 def portable(config: FitConfig) -> FitConfig:
     """A configuration without the folders of its maker."""
-    nowhere = {"hr": None, "lr": None, "everyday": None, "out": None, "init": None, "style": Path(config.style).name}
+    nowhere = dict.fromkeys(("hr", "lr", "everyday", "val", "features", "out", "init"))
+    nowhere["style"] = Path(config.style).name
     return dataclasses.replace(config, **nowhere)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 
 from ssrvae_tf.errors import exit_cleanly
@@ -12,8 +11,7 @@ from ssrvae_tf.terminal import saying
 def main() -> int:
     from ssrvae_tf import config
 
-    settings = config.parse()
-    settings = dataclasses.replace(settings, out=settings.out or f"runs/{settings.stage}")
+    settings = config.with_place(config.parse())
     warnings.filterwarnings("ignore", "(?s).*TensorFlow Addons")
     with saying("starting TensorFlow"):
         from ssrvae_tf.training.run import fit

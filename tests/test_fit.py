@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
 
 import pytest
 from tensorflow import keras
@@ -10,6 +11,8 @@ from tiny_runs import PLAIN, options, run, tiny
 from ssrvae_tf import config, fit
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading import places
+from ssrvae_tf.training import run as run_module
 
 
 def save_model(settings, folder):
@@ -40,11 +43,31 @@ def test_stage_sr_trains_without_any_photos_and_says_so(tmp_path, monkeypatch, c
     assert "training on patches of the package's two photos; give --hr FOLDER" in said.out
     assert f"the result is in {tmp_path / 'run'}" in said.out
     assert "epoch 1/1  loss " in said.err + said.out
-    names = ["checkpoints", "config.yaml", "images", "metrics.csv", "model.weights.h5", "tensorboard", "versions.json"]
+    names = ["best.weights.h5", "checkpoints", "config.yaml", "images", "metrics.csv", "model.weights.h5"]
+    names += ["photos.json", "tensorboard", "versions.json"]  # and no steps.csv: there were fewer than --log-steps
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == names
     header, row = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
-    assert header == "epoch,loss,sheet_psnr,sheet_psnr_bicubic" and row.startswith("1,")
+    columns = "epoch,loss,colour,gradient_norm,sheet_psnr,sheet_psnr_bicubic"
+    assert header == f"{columns},val_psnr,val_ssim,val_psnr_bicubic,val_ssim_bicubic" and row.startswith("1,")
     assert (tmp_path / "run" / "images" / "epoch_0001.png").is_file()
+
+
+def test_without_photos_and_a_network_of_ones_own_the_packages_weights_go_on(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(run_module, "_train", seen.append)
+    monkeypatch.setattr(run_module.loading, "load", lambda out: None)
+    for words in ("", "--hr faces", "--init runs/mine", "--sr-network.filters 8", "--scale 2", "--stage style"):
+        run_module.fit(config.parse([*words.split(), "--out", str(tmp_path)]))
+    shipped = config.read(places.SHIPPED / "faces-x4" / "config.yaml").sr_network
+    assert seen[0].init == "faces-x4" and seen[0].sr_network == shipped
+    assert [settings.init for settings in seen[1:]] == [None, "runs/mine", None, None, None]
+    assert all(settings.sr_network != shipped for settings in seen[1:])
+
+
+def test_a_run_without_a_name_goes_where_no_documented_command_does():
+    assert config.with_place(config.parse([])).out == "runs/my_sr"
+    documents = [Path(__file__).parents[1] / name for name in ("README.md", "docs/training.md", "docs/deployment.md")]
+    assert all(f"runs/my_{stage}" not in path.read_text() for path in documents for stage in ("sr", "style"))
 
 
 def test_broken_files_are_named_and_too_few_are_an_error(photo_folder, tmp_path, monkeypatch, capsys):

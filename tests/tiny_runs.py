@@ -80,10 +80,10 @@ def run(command: list[str], **more) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def weights(folder) -> dict:
+def weights(folder, name: str = "model.weights.h5") -> dict:
     """All numbers of a run's result by name."""
     found = {}
-    with h5py.File(Path(folder) / "model.weights.h5") as file:
+    with h5py.File(Path(folder) / name) as file:
         file.visititems(lambda name, item: found.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
     return found
 

@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import psutil
 from tqdm import tqdm
 
 from ssrvae_tf.errors import UserError
@@ -27,14 +28,16 @@ class PhotoSet:
         skipped: (path, reason) of files that were not usable.
         shrink: whether photos that are read anew are shrunk to `size`, as `crop="fit"` does.
         upsample: whether they are enlarged to `size`.
+        paths: of the photos, where they are of files.
     """
 
-    def __init__(self, photos, size: int, skipped=(), shrink: bool = False, upsample: bool = False):
+    def __init__(self, photos, size: int, skipped=(), shrink: bool = False, upsample: bool = False, paths=()):
         self.photos = list(photos)
         self.size = size
         self.skipped = list(skipped)
         self._shrink = shrink
         self._upsample = upsample
+        self.paths = list(paths)
 
     def __len__(self):
         return len(self.photos)
@@ -43,6 +46,11 @@ class PhotoSet:
         """Photo number `index`, uint8 (H, W, 3)."""
         photo = self.photos[index]
         return photo if isinstance(photo, np.ndarray) else _prepare(photo, self.size, self._shrink, self._upsample)
+
+    def part(self, numbers: list[int]) -> PhotoSet:
+        """A set of some of the photos, by their numbers."""
+        paths = [self.paths[number] for number in numbers] if self.paths else ()
+        return PhotoSet([self.photos[i] for i in numbers], self.size, (), self._shrink, self._upsample, paths)
 
     @classmethod
     def load(
@@ -54,7 +62,7 @@ class PhotoSet:
         what: str = "--hr",
         progress: bool = False,
         upsample: bool = False,
-        memory_limit_mb: int = 8000,
+        memory_limit_mb: float | None = None,
     ) -> PhotoSet:
         """Read folders of photos with a pool of threads. What cannot be used is skipped and named on stderr.
 
@@ -67,7 +75,7 @@ class PhotoSet:
             what: the option that gave the folders; messages start with it.
             progress: show a progress bar on stderr.
             upsample: enlarge photos below `size` (bicubic) instead of skipping them. For LR photos.
-            memory_limit_mb: photos beyond this are read from disk each time.
+            memory_limit_mb: photos beyond this are read from disk each time. None: a third of the memory that is free.
 
         Raises:
             UserError: if a folder is missing or empty, or fewer than `minimum` photos are usable.
@@ -84,7 +92,9 @@ class PhotoSet:
             except UserError as error:
                 return str(error)
 
-        photos, skipped, room = [], [], memory_limit_mb * 1_000_000
+        if memory_limit_mb is None:
+            memory_limit_mb = psutil.virtual_memory().available / 3e6
+        photos, used, skipped, room = [], [], [], memory_limit_mb * 1_000_000
         with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
             results = in_order(pool, prepare, paths)
             for path, result in zip(paths, tqdm(results, what, len(paths), unit="photo", disable=not progress)):
@@ -93,6 +103,7 @@ class PhotoSet:
                     continue
                 room -= result.nbytes
                 photos.append(result if room >= 0 else path)
+                used.append(path)
 
         label = f"{what} {', '.join(str(folder) for folder in folders)}".strip()
         if skipped:
@@ -103,7 +114,7 @@ class PhotoSet:
             raise UserError(
                 f"{label}: {len(photos)} usable photos, batch size is {minimum}: add photos or lower --batch-size"
             )
-        return cls(photos, size, skipped, shrink, upsample)
+        return cls(photos, size, skipped, shrink, upsample, used)
 
 
 def _prepare(path, size, shrink, upsample):

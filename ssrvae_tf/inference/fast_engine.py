@@ -82,7 +82,8 @@ def _kept_file(model) -> Path:
     """Where the file of these very weights lies, or would."""
     digest = hashlib.sha256(f"{__version__} {tf.__version__}".encode())
     single = places.keras_file(model)
-    files = [single] if single else [places.find(model) / name for name in (places.CONFIG, places.WEIGHTS)]
+    folder = None if single else places.find(model)
+    files = [single] if single else [folder / places.CONFIG, places.weights_of(folder)]
     for part in files:
         digest.update(part.read_bytes())
     return Path(platformdirs.user_cache_dir("ssrvae_tf"), f"{digest.hexdigest()[:32]}.tflite")

@@ -17,7 +17,7 @@ from tensorflow import keras
 from ssrvae_tf import config as configuration
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.loading import keras_files
-from ssrvae_tf.loading.places import CONFIG, WEIGHTS, find, keras_file
+from ssrvae_tf.loading.places import CONFIG, WEIGHTS, find, keras_file, weights_of
 from ssrvae_tf.loading.weight_files import check_weights
 from ssrvae_tf.models import SRNetwork, StyleVAE
 from ssrvae_tf.photos.writing import replacing
@@ -64,7 +64,7 @@ def load(name_or_run: str | os.PathLike) -> keras.Model:
     except _DAMAGE as error:
         text = f"{folder / CONFIG}: no network can be built from it ({one_line(error)})"
         raise UserError(f"{text}: restore the file, or take another folder") from error
-    load_weights(model, folder / WEIGHTS)
+    load_weights(model, weights_of(folder))
     return model
 
 
@@ -103,7 +103,7 @@ def start_from(model: keras.Model, name_or_run: str | os.PathLike) -> None:
     """
     file = keras_file(name_or_run)
     if not file:
-        return load_weights(model, find(name_or_run) / WEIGHTS)
+        return load_weights(model, weights_of(find(name_or_run)))
     other = _from_keras(file)
     shapes = [[weight.shape for weight in each.weights] for each in (other, model)]
     if type(other) is not type(model) or shapes[0] != shapes[1]:

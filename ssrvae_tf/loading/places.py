@@ -11,6 +11,7 @@ from ssrvae_tf.versions import looking_for, newest
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 WEIGHTS, CONFIG = "model.weights.h5", "config.yaml"
+BEST = "best.weights.h5"  # beside the newest ones, in runs with a validation
 KERAS = "model.keras"  # instead of both, for networks that no run can have
 WANTED = (
     "give the folder of a run, a folder that python -m ssrvae_tf.export wrote, or a .keras file of a network of this "
@@ -43,6 +44,11 @@ def find(name_or_run: str | os.PathLike) -> Path:
         _refuse(given)
     names = ", ".join(shipped()) or "(none shipped)"
     raise UserError(f"{name_or_run}: no such model: give the --out folder of a run, or one of {names}")
+
+
+def weights_of(folder: Path) -> Path:
+    """The file of weights in a folder that `find` gave: the best ones, of a run that knows them."""
+    return folder / (BEST if (folder / BEST).is_file() else WEIGHTS)
 
 
 def keras_file(path: str | os.PathLike) -> Path | None:

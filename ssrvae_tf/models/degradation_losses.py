@@ -21,11 +21,11 @@ def transfer_distance(made: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 def band_energy_distance(made: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Mean difference of the log energies of two high-pass bands, per image, in luma and two colour differences."""
-    return tf.reduce_mean(tf.abs(_log_energies(made) - _log_energies(target)))
+    return tf.reduce_mean(tf.abs(log_energies(made) - log_energies(target)))
 
 
-def _log_energies(images: tf.Tensor) -> tf.Tensor:
-    """(B, h, w, 3) -> (B, 6)."""
+def log_energies(images: tf.Tensor) -> tf.Tensor:
+    """Of two high-pass bands, in luma and two colour differences: (B, h, w, 3) -> (B, 6), nats."""
     images = tf.linalg.matmul(images, tf.constant(_OPPONENT))
     fine = local_mean(images, 3)
     bands = tf.concat([images - fine, fine - local_mean(fine, 5)], -1)

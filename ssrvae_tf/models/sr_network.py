@@ -11,7 +11,7 @@ from tensorflow import keras
 from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUpsampling
 from ssrvae_tf.models.empty_batches import of_any_batch
 from ssrvae_tf.models.inputs import checked, is_array, photos_of
-from ssrvae_tf.models.steps import minimise, reported, scaled
+from ssrvae_tf.models.steps import Stepper
 from ssrvae_tf.models.tiles import in_tiles
 
 
@@ -45,6 +45,11 @@ class _SuperResolver(keras.Model):
             x = KeepColours(scale, name="keep_colours")([lr, x])
         super().__init__(lr, ClipAtInference(dtype="float32", name="sr")(x), **kwargs)
         self.scale, self.filters = scale, filters
+
+    def compile(self, optimizer="rmsprop", *args, **kwargs):
+        super().compile(optimizer, *args, **kwargs)
+        self.stepper = Stepper(self.optimizer)
+        self.optimizer = self.stepper.optimizer
 
     def call(self, inputs, training=None, mask=None):
         network = functools.partial(super().call, training=training, mask=mask)
@@ -88,19 +93,19 @@ class _SuperResolver(keras.Model):
         return self.enlarge(lr)
 
     def train_step(self, data):
-        lr, hr = data
+        lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             error = self(lr, training=True) - hr
             l1, colour = tf.reduce_mean(tf.abs(error)), tf.reduce_mean(tf.abs(tf.reduce_mean(error, [1, 2])))
-            loss = scaled(self.optimizer, l1 + self.colour_weight * colour)
-        minimise(self.optimizer, tape, loss, self.trainable_variables)
-        return reported({"loss": l1, "colour": colour})
+            loss = self.stepper.scaled(l1 + self.colour_weight * colour)
+        norm = self.stepper.minimise(tape, loss, self.trainable_variables)
+        return {"loss": l1, "colour": colour, "gradient_norm": norm}
 
     def test_step(self, data):
-        lr, hr = data
+        lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
         sr = self(lr, training=False)
         psnr = tf.reduce_mean(tf.minimum(tf.image.psnr(sr, hr, 1.0), 100.0))  # of equal images it is infinite
-        return reported({"loss": tf.reduce_mean(tf.abs(sr - hr)), "psnr": psnr})
+        return {"loss": tf.reduce_mean(tf.abs(sr - hr)), "psnr": psnr}
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")

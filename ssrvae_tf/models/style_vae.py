@@ -12,7 +12,7 @@ from ssrvae_tf.config import LossWeights
 from ssrvae_tf.layers import StatisticsNetwork, bicubic_shrink, local_mean, mutual_information_bound
 from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal, joint_and_shuffled
 from ssrvae_tf.models.degradation_losses import band_energy_distance, transfer_distance
-from ssrvae_tf.models.steps import minimise, reported, scaled, unscaled
+from ssrvae_tf.models.steps import Stepper
 from ssrvae_tf.models.style_networks import ContentEncoder, Generator, StyleEncoder
 from ssrvae_tf.models.style_sampler import StyleSampler
 
@@ -179,9 +179,12 @@ class StyleVAE(keras.Model):
         """
         super().compile(optimizer, **kwargs)
         critic_optimizer = critic_optimizer or optimizer.__class__.from_config(optimizer.get_config())
-        if hasattr(self.optimizer, "inner_optimizer"):  # float16: scale these losses as well
+        self.stepper = Stepper(self.optimizer)
+        if self.stepper.scale is not None:  # float16: scale these losses as well
             critic_optimizer = keras.mixed_precision.LossScaleOptimizer(critic_optimizer)
-        self.critic_optimizer, self.training_seed = critic_optimizer, seed
+        self.critic_stepper = Stepper(critic_optimizer)
+        self.optimizer, self.critic_optimizer = self.stepper.optimizer, self.critic_stepper.optimizer
+        self.training_seed = seed
         own = {"dtype": self.dtype_policy}
         if self.form == "paper":
             self.critics = [StatisticsNetwork(name="statistics", **own)] if self.mutual_information else []
@@ -235,7 +238,7 @@ class StyleVAE(keras.Model):
     def _seeds(self, count: int) -> list[tf.Tensor]:
         """Seeds for this step and replica."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        step = tf.cast(self.optimizer.iterations, tf.int32) * 1024 + tf.cast(replica, tf.int32) * 16
+        step = tf.cast(self.stepper.step, tf.int32) * 1024 + tf.cast(replica, tf.int32) * 16
         return [tf.stack([tf.constant(self.training_seed), step + i]) for i in range(count)]
 
     def _kl(self, posterior) -> tf.Tensor:
@@ -252,27 +255,28 @@ class StyleVAE(keras.Model):
             y_lr = self._generate(hr, content, codes, self._noise(content, noise))
             kl = self._kl(posterior)
             reconstruction = tf.reduce_mean(tf.square(y_lr - bicubic_shrink(hr, self.scale)))  # eq. 4
-            loss = scaled(self.optimizer, weight.kl * kl + weight.reconstruction * reconstruction)
+            loss = self.stepper.scaled(weight.kl * kl + weight.reconstruction * reconstruction)
             information = tf.constant(0.0)
             if self.critics:
                 pairs = joint_and_shuffled(self.critics[0], lr, y_lr)
                 information, average = mutual_information_bound(*pairs, self.log_average)  # eq. 5
-                gain = scaled(self.optimizer, -weight.mutual_information * information)
-                critic_loss = scaled(self.critic_optimizer, -information)
+                gain = self.stepper.scaled(-weight.mutual_information * information)
+                critic_loss = self.critic_stepper.scaled(-information)
         # With the same weights and noise, so that nothing but the style differs.
         other = self._generate(hr, content, tf.roll(codes, 1, 0), self._noise(content, noise))
         effect = tf.reduce_mean(tf.abs(y_lr - other))
         variables = self.optimized_variables
-        gradients = unscaled(self.optimizer, tape.gradient(loss, variables))
+        gradients = self.stepper.gradients(tape, loss, variables)
         if self.critics:
             # MINE, appendix 8.1.1: the bound has no upper end, so its gradient may not exceed that of the rest.
-            more = unscaled(self.optimizer, tape.gradient(gain, variables, unconnected_gradients="zero"))
+            more = self.stepper.gradients(tape, gain, variables)
             ratio = tf.linalg.global_norm(gradients) / (tf.linalg.global_norm(more) + 1e-12)
             gradients = [a + tf.minimum(ratio, 1.0) * b for a, b in zip(gradients, more)]
-            minimise(self.critic_optimizer, tape, critic_loss, self._critic_variables)
+            self.critic_stepper.minimise(tape, critic_loss, self._critic_variables)
             self.log_average.assign(average)
-        self.optimizer.apply_gradients(zip(gradients, variables))
-        return reported({"kl": kl, "mi": information, "reconstruction": reconstruction, "style_effect": effect})
+        norm = self.stepper.apply(gradients, variables)
+        figures = {"kl": kl, "mi": information, "reconstruction": reconstruction, "style_effect": effect}
+        return {**figures, "gradient_norm": norm}
 
     def _transfer_step(self, data):
         hr, lr, style, target = data["hr"], data["lr"], data["style"], data["target"]
@@ -311,7 +315,7 @@ class StyleVAE(keras.Model):
                 pairs = joint_and_marginal(self.critics[2]([lr, y_lr]))
                 information, _ = mutual_information_bound(*pairs, self.log_average)
                 total -= weight.mutual_information * information
-            loss = scaled(self.optimizer, total)
+            loss = self.stepper.scaled(total)
         with tf.GradientTape() as critic_tape:
             judged = _hinge(real_critic(augment(lr, aug_real)), real_critic(augment(tf.stop_gradient(free), aug_made)))
             known = _hinge(
@@ -326,16 +330,17 @@ class StyleVAE(keras.Model):
                 pairs = joint_and_marginal(self.critics[2]([lr, tf.stop_gradient(y_lr)]))
                 own, average = mutual_information_bound(*pairs, self.log_average)
                 critic_total -= taught + own
-            critic_loss = scaled(self.critic_optimizer, critic_total)
-        minimise(self.optimizer, tape, loss, self.optimized_variables)
-        minimise(self.critic_optimizer, critic_tape, critic_loss, self._critic_variables)
+            critic_loss = self.critic_stepper.scaled(critic_total)
+        norm = self.stepper.minimise(tape, loss, self.optimized_variables)
+        self.critic_stepper.minimise(critic_tape, critic_loss, self._critic_variables)
         figures = {"kl": kl, "reconstruction": reconstruction, "transfer": transfer, "energy": energy}
         if self.mutual_information:
             self.log_average.assign(average)
             self.log_average_synthetic.assign(average_synthetic)
             figures.update(mi=information, mi_synthetic=taught)
         effect = tf.reduce_mean(tf.abs(y_lr - y_prior))
-        return reported({**figures, "critic": judged, "transfer_critic": known, "style_effect": effect})
+        figures.update(critic=judged, transfer_critic=known, style_effect=effect)
+        return {**figures, "gradient_norm": norm}
 
     def get_config(self):
         names = ("scale", "lr_size", "form", "latent_dim", "filters", "adain", "mutual_information", "name")

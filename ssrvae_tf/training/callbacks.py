@@ -1,61 +1,48 @@
-"""What a training does beside its steps: results and checkpoints, progress, ending early."""
+"""What a training does beside its steps: results and checkpoints, figures, progress, ending early."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
+import dataclasses
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator, Optional
 
+import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 from tqdm import tqdm
 
-from ssrvae_tf.errors import UserError, one_line
-from ssrvae_tf.loading.models import WEIGHTS, save_weights
-from ssrvae_tf.training.optimizers import averaged, steps_done
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.loading.models import save_weights
+from ssrvae_tf.loading.places import BEST, WEIGHTS
+from ssrvae_tf.training.averages import Averages
+from ssrvae_tf.training.checkpoints import Checkpoints
+from ssrvae_tf.training.records import Table
 
 _NOT_FINITE = "lower --learning-rate or take --precision float32; the same command goes on from the last checkpoint"
+SCORE = "val_psnr"  # the figure that says which weights are the best, dB
 
 
-class Checkpoints:
-    """What a run needs to go on: weights, optimizers and their step, which is the data's position too.
+class Means:
+    """Means of figures over some steps."""
 
-    Args:
-        folder: where the newest two are kept.
-        model: compiled and built.
-    """
+    def __init__(self):
+        self._sums, self.count = {}, 0
 
-    def __init__(self, folder: Path, model: keras.Model):
-        self._model = model
-        self._manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), str(folder), max_to_keep=2)
+    def add(self, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self.count += 1
 
-    @staticmethod
-    def newest_step(folder: Path) -> int:
-        """The step of the newest checkpoint, 0 if there is none."""
-        path = tf.train.latest_checkpoint(str(folder))
-        return int(path.rsplit("-", 1)[1]) if path else 0
-
-    def restore(self, folder: Path) -> None:
-        """Bring back the newest checkpoint of `folder`, if there is one.
-
-        Raises:
-            UserError: if it is damaged.
-        """
-        path = tf.train.latest_checkpoint(str(folder))
-        if not path:
-            return
-        try:
-            self._manager.checkpoint.restore(path).assert_existing_objects_matched()
-        except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
-            raise UserError(f"{path}: cannot be restored ({one_line(error)}): start anew in another --out") from error
-
-    def save(self) -> None:
-        self._manager.save(steps_done(self._model))
+    def take(self) -> dict[str, float]:
+        """The means so far, and begin anew."""
+        means = {name: total / self.count for name, total in self._sums.items()}
+        self.__init__()
+        return means
 
 
 class EpochMeans(keras.callbacks.Callback):
@@ -65,99 +52,203 @@ class EpochMeans(keras.callbacks.Callback):
     """
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._sums, self._count = {}, 0
+        self._means = Means()
 
     def on_train_batch_end(self, batch, logs=None):
         for name, value in logs.items():
             if not np.isfinite(value):
-                raise UserError(f"{name} is {value} in step {steps_done(self.model)}: {_NOT_FINITE}")
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
-        self._count += 1
+                raise UserError(f"{name} is {value} in step {self.model.stepper.done}: {_NOT_FINITE}")
+        self._means.add(logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        logs.update({name: total / self._count for name, total in self._sums.items()})
+        logs.update(self._means.take())
+
+
+class StepFigures(keras.callbacks.Callback):
+    """Means over every few steps, with the learning rate and the speed: a row in a table, and in TensorBoard.
+
+    Args:
+        table: rows by step.
+        writer: of TensorBoard.
+        every: steps from one row to the next.
+        batch_size: examples of a step.
+    """
+
+    def __init__(self, table: Table, writer: tf.summary.SummaryWriter, every: int, batch_size: int):
+        super().__init__()
+        self._table, self._writer, self._every, self._batch_size = table, writer, every, batch_size
+        self._means, self._seconds = Means(), 0.0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._begin = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._seconds += time.perf_counter() - self._begin
+        self._means.add(logs)
+        step = self.model.stepper.done
+        if step % self._every:
+            return
+        rate = float(self.model.optimizer.learning_rate.numpy())
+        speed = self._means.count * self._batch_size / self._seconds
+        row = {**self._means.take(), "learning_rate": rate, "examples_per_second": speed}
+        self._seconds = 0.0
+        self._table.add({"step": step, **row})
+        write_scalars(self._writer, step, row, "steps/")
+
+
+@dataclasses.dataclass
+class Schedule:
+    """How often something is done beside the ends of epochs; None is never.
+
+    Args:
+        checkpoint_steps, checkpoint_minutes: from one checkpoint to the next.
+        picture_steps: from one sheet of pictures in TensorBoard to the next.
+        patience: epochs in a row without a better validation after which a training ends.
+    """
+
+    checkpoint_steps: Optional[int] = None
+    checkpoint_minutes: Optional[float] = None
+    picture_steps: Optional[int] = None
+    patience: Optional[int] = None
 
 
 class Results(keras.callbacks.Callback):
-    """What each epoch leaves in the run's folder, all of averaged weights: the weights for use, a sheet of pictures,
-    a row in metrics.csv, both in tensorboard/, and a checkpoint at last. An epoch cut short leaves no sheet and no row.
+    """What a training leaves in the run's folder, all of averaged weights.
+
+    Each epoch: the weights for use, a sheet of pictures, a row in metrics.csv, both in tensorboard/, the best weights
+    so far if there is a validation, and a checkpoint at last, so that what was lost comes again. Between two epochs,
+    and where one is cut short: the weights for use and a checkpoint.
 
     Args:
         folder: the run's.
-        steps_per_epoch: of a whole epoch.
-        checkpoints: saved after everything else, so that what was lost comes again.
+        table: metrics.csv, rows by epoch.
+        writer: of TensorBoard.
+        averages: of the model's weights.
+        checkpoints: of all.
         draw: gives (PIL image, figures to add to the epoch's).
         prepare: what the model needs before it can be used, called first.
+        validate: gives figures to add to the epoch's; None for no validation.
+        schedule: of what is done more often.
     """
 
-    def __init__(self, folder: Path, steps_per_epoch: int, checkpoints: Checkpoints, draw: Callable, prepare: Callable):
+    def __init__(
+        self,
+        folder: Path,
+        table: Table,
+        writer: tf.summary.SummaryWriter,
+        averages: Averages,
+        checkpoints: Checkpoints,
+        draw: Callable,
+        prepare: Callable,
+        validate: Callable | None,
+        schedule: Schedule,
+    ):
         super().__init__()
-        self._folder, self._steps, self._checkpoints = folder, steps_per_epoch, checkpoints
-        self._draw, self._prepare = draw, prepare
-        self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self._folder, self._table, self._writer, self._schedule = folder, table, writer, schedule
+        self._averages, self._checkpoints = averages, checkpoints
+        self._draw, self._prepare, self._validate = draw, prepare, validate
         (folder / "images").mkdir(exist_ok=True)
 
+    def on_train_begin(self, logs=None):
+        self._saved_step, self._saved_at = self.model.stepper.done, time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch + 1 == self.params["steps"]:
+            return  # the epoch's end is next
+        step, schedule = self.model.stepper.done, self._schedule
+        minutes = (time.monotonic() - self._saved_at) / 60.0
+        if schedule.picture_steps and step % schedule.picture_steps == 0:
+            with self._averages.in_place():
+                self._prepare()
+                write_picture(self._writer, step, self._draw()[0], "steps/")
+        if schedule.checkpoint_steps and step % schedule.checkpoint_steps == 0:
+            self.save()
+        elif schedule.checkpoint_minutes and minutes >= schedule.checkpoint_minutes:
+            self.save()
+
     def on_epoch_end(self, epoch, logs=None):
-        step = steps_done(self.model)
+        with self._in_use():
+            image, figures = self._draw()
+            logs.update(figures)
+            if self._validate:
+                logs.update(self._validate())
+                if logs.get(SCORE, -np.inf) > max(scores_of(self._table).values(), default=-np.inf):
+                    save_weights(self.model, self._folder / BEST)
+            image.save(self._folder / "images" / f"epoch_{epoch + 1:04d}.png")
+            self._table.add({"epoch": epoch + 1, **logs})
+            write_picture(self._writer, epoch + 1, image)
+            write_scalars(self._writer, epoch + 1, logs)
+        if out_of_patience(scores_of(self._table), self._schedule.patience):
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        if self._saved_step != self.model.stepper.done:
+            self.save()
+
+    def save(self) -> None:
+        """The weights for use and a checkpoint."""
+        with self._in_use():
+            pass
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Save the weights for use, keep them in place for the block, and save a checkpoint after it."""
+        step = self.model.stepper.done
         if not all(np.isfinite(variable.numpy()).all() for variable in self.model.trainable_variables):
             raise UserError(f"weights are not finite after step {step}: {_NOT_FINITE}")
-        with averaged(self.model):
+        with self._averages.in_place():
             self._prepare()
             save_weights(self.model, self._folder / WEIGHTS)
-            if step % self._steps == 0:
-                image, figures = self._draw()
-                logs.update(figures)
-                self._record(epoch + 1, image, logs)
+            yield
         self._checkpoints.save()
-
-    def _record(self, epoch, image, figures):
-        image.save(self._folder / "images" / f"epoch_{epoch:04d}.png")
-        keep_rows(self._folder / "metrics.csv", epoch - 1, {"epoch": epoch, **figures})
-        with self._writer.as_default(step=epoch):
-            tf.summary.image("sheet", np.asarray(image)[None])
-            for name, value in figures.items():
-                tf.summary.scalar(name, value)
-        self._writer.flush()
+        self._saved_step, self._saved_at = step, time.monotonic()
 
 
-def keep_rows(path: Path, epochs: int, row: dict | None = None) -> None:
-    """Cut a metrics.csv to the rows of the first `epochs` epochs and append `row`, beside and renamed."""
-    rows = []
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = [kept for kept in csv.DictReader(file) if int(kept["epoch"]) <= epochs]
-    rows += [row] if row else []
-    if not rows and not path.exists():
-        return
-    names = list(dict.fromkeys(name for each in rows for name in each))
-    beside = path.with_suffix(".part")
-    with beside.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
-    beside.replace(path)
+def scores_of(table: Table) -> dict[int, float]:
+    """{epoch: score} of metrics.csv, without that of the weights that a run started from, of epoch 0."""
+    return {epoch: score for epoch, score in table.column(SCORE).items() if epoch}
+
+
+def out_of_patience(scores: dict[int, float], patience: int | None) -> bool:
+    """Whether the newest `patience` epochs are all no better than the best before them."""
+    return bool(patience and scores) and max(scores) - max(scores, key=scores.get) >= patience
+
+
+def write_scalars(writer: tf.summary.SummaryWriter, step: int, figures: dict[str, float], prefix: str = "") -> None:
+    """Into TensorBoard."""
+    with writer.as_default(step=step):
+        for name, value in figures.items():
+            tf.summary.scalar(prefix + name, value)
+    writer.flush()
+
+
+def write_picture(writer: tf.summary.SummaryWriter, step: int, image, prefix: str = "") -> None:
+    """Into TensorBoard."""
+    with writer.as_default(step=step):
+        tf.summary.image(f"{prefix}sheet", np.asarray(image)[None])
+    writer.flush()
 
 
 class Progress(keras.callbacks.Callback):
-    """One bar over all steps with rate, time left and the losses, and a line of figures after each epoch."""
+    """One bar over all steps with rate, time left, losses and the last validation, and a line after each epoch."""
 
     def __init__(self, total: int, steps_per_epoch: int):
         super().__init__()
-        self._total, self._steps = total, steps_per_epoch
+        self._total, self._steps, self._validation = total, steps_per_epoch, {}
 
     def on_train_begin(self, logs=None):
-        done = steps_done(self.model)
+        done = self.model.stepper.done
         self._bar = tqdm(total=self._total, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5)
 
     def on_train_batch_end(self, batch, logs=None):
         self._bar.update()
         if self._bar.n % 10 == 0:
-            self._bar.set_postfix(_short(logs), refresh=False)
+            self._bar.set_postfix(_short({**logs, **self._validation}), refresh=False)
 
     def on_epoch_end(self, epoch, logs=None):
-        if self._bar.n % self._steps == 0:
-            figures = "  ".join(f"{name} {value}" for name, value in _short(logs).items())
-            self._bar.write(f"epoch {epoch + 1}/{self._total // self._steps}  {figures}")
+        self._validation = {name: logs[name] for name in logs if name.startswith("val_") and "bicubic" not in name}
+        figures = "  ".join(f"{name} {value}" for name, value in _short(logs).items())
+        self._bar.write(f"epoch {epoch + 1}/{self._total // self._steps}  {figures}")
 
     def on_train_end(self, logs=None):
         self._bar.close()
@@ -168,16 +259,18 @@ def _short(logs: dict) -> dict[str, str]:
 
 
 class Stop(keras.callbacks.Callback):
-    """End early, between two steps: after some minutes, or at Ctrl-C while used as a context.
+    """End early, between two steps: after some minutes; at Ctrl-C or SIGTERM while used as a context.
 
-    A second Ctrl-C ends at once.
+    A second signal ends at once.
 
     Args:
         minutes: None for no limit.
 
     Attributes:
-        reason: "interrupted", "time" or None.
+        reason: signal.SIGINT, signal.SIGTERM, "time" or None.
     """
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, minutes: float | None = None):
         super().__init__()
@@ -185,20 +278,27 @@ class Stop(keras.callbacks.Callback):
         self._end = None if minutes is None else time.monotonic() + 60 * minutes
 
     def __enter__(self):
-        self._own = threading.current_thread() is threading.main_thread()
-        if self._own:
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():  # others may not
+            self._before = {number: signal.signal(number, self._interrupt) for number in self._SIGNALS}
         return self
 
     def __exit__(self, *_):
-        if self._own:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _interrupt(self, *_):
-        if self.reason == "interrupted":
+    def _interrupt(self, number, frame):
+        if self.reason in self._SIGNALS:
+            self.leave(number)
+        self.reason = signal.Signals(number)
+        print("\nstopping after this step; once more to stop without saving", file=sys.stderr)
+
+    @staticmethod
+    def leave(number: int) -> None:
+        """End the program as the signal does, with exit code 130 or 143."""
+        if number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.reason = "interrupted"
-        print("\nstopping after this step; Ctrl-C again to stop without saving", file=sys.stderr)
+        raise SystemExit(128 + number)
 
     def on_train_batch_end(self, batch, logs=None):
         if self._end is not None and time.monotonic() > self._end:

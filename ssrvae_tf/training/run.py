@@ -9,41 +9,65 @@ import importlib.metadata
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf import config as configuration
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, sr_batches, style_batches
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading import places
+from ssrvae_tf.metrics import Features
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.samples import sample_photos
-from ssrvae_tf.training import pictures
-from ssrvae_tf.training.callbacks import Checkpoints, EpochMeans, Progress, Results, Stop, keep_rows
-from ssrvae_tf.training.optimizers import adam, steps_done
+from ssrvae_tf.training import held_back, pictures
+from ssrvae_tf.training.averages import Averages
+from ssrvae_tf.training.beginning import start_as_enlargement
+from ssrvae_tf.training.callbacks import (
+    SCORE,
+    EpochMeans,
+    Progress,
+    Results,
+    Schedule,
+    StepFigures,
+    Stop,
+    out_of_patience,
+    scores_of,
+)
+from ssrvae_tf.training.checkpoints import Checkpoints
+from ssrvae_tf.training.loop import train
+from ssrvae_tf.training.optimizers import adam
+from ssrvae_tf.training.records import Table
+from ssrvae_tf.training.validation import validation
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-probability", "tensorflow-gan", "numpy", "pillow")
+_FIRST_LOOK = "faces-x4"
 
 
 def fit(settings: FitConfig) -> keras.Model:
     """Train a stage, or go on with it, and return its result, as `ssrvae_tf.load(settings.out)` does.
 
-    The run's folder, runs/STAGE unless set, gets config.yaml, versions.json, metrics.csv (a row per epoch),
-    tensorboard/, images/, checkpoints/ and model.weights.h5. The same call goes on with a run that was killed, and ends
-    at the weights of an unbroken one; more epochs than before go on with a finished one (a cosine is then stretched
-    over all of them).
+    The run's folder, runs/my_STAGE unless set, gets config.yaml, photos.json (which photos it was trained on),
+    versions.json, metrics.csv (a row per epoch), steps.csv, tensorboard/, images/, checkpoints/, model.weights.h5, and
+    best.weights.h5 where stage sr has a validation. The same call goes on with a run that was stopped or killed, and
+    ends at the weights of an unbroken one; more epochs than before go on with a finished one (a cosine is then
+    stretched over all of them).
 
     Raises:
-        UserError: for missing or too few photos, a folder that holds another run, figures that are not finite.
+        UserError: for missing or too few photos, a folder that holds another run, or a finished one of other photos,
+            figures that are not finite.
         KeyboardInterrupt: after Ctrl-C, when all is saved.
+        SystemExit: after SIGTERM, when all is saved, with code 143.
     """
-    settings = dataclasses.replace(settings, out=settings.out or f"runs/{settings.stage}")
+    settings = _first_look(configuration.with_place(settings))
     with _precision(settings.precision):
         _train(settings)
     return loading.load(settings.out)
@@ -54,57 +78,127 @@ def _train(settings: FitConfig) -> None:
     previous = _previous(out, settings)
     steps = settings.steps_per_epoch or (previous and previous.steps_per_epoch)
     done = Checkpoints.newest_step(out / "checkpoints")
-    if steps and done >= settings.epochs * steps:
-        print(f"{out}: all {settings.epochs} epochs are done; raise --epochs to go on")
+    folders, before = _folders(settings), held_back.read(out)
+    if _all_done(settings, steps and done >= settings.epochs * steps, held_back.differences(before, folders)):
         return
+    Checkpoints.refuse_older(out / "checkpoints")
     strategy = _fitting_strategy(settings)  # first of all that uses TensorFlow: several workers want it so
+    several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    features = Features(settings.features) if settings.features and settings.stage == "style" else None
     degrade = _degrader(settings)
-    photos = _read_photos(settings)
+    photos, kept = _hold_back(settings, _read_photos(settings), folders, before)
     steps = steps or max(1, len(photos["hr"]) // settings.batch_size)
     settings = dataclasses.replace(settings, steps_per_epoch=steps)
     first_worker = strategy.extended.should_checkpoint
+    # The others do all the same, since it takes part in collectives, and throw it away.
+    elsewhere = None if first_worker else tempfile.TemporaryDirectory()
+    place = out if first_worker else Path(elsewhere.name)
     if first_worker:
-        _claim(out, settings)
-        keep_rows(out / "metrics.csv", done // steps)
+        _claim(out, settings, folders)
+    elif (out / "metrics.csv").is_file():
+        shutil.copy(out / "metrics.csv", place)
+    table, step_table = Table(place / "metrics.csv", done // steps), Table(place / "steps.csv", done)
+    if _out_of_patience(table, settings):
+        return
 
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = _compiled(settings)
-    # The others do all the same, since it takes part in collectives, and throw it away.
-    place = out if first_worker else Path(tempfile.mkdtemp())
-    checkpoints = Checkpoints(place / "checkpoints", model)
+        averages = Averages(getattr(model, "optimized_variables", model.trainable_variables), settings.ema)
+    checkpoints = Checkpoints(place / "checkpoints", model, averages)
     checkpoints.restore(out / "checkpoints")
     total = settings.epochs * steps
     if done:
         print(f"{out}: going on after step {done} of {total}")
 
+    shown = {**photos, **kept}
+    validate = validation(model, settings, shown, degrade, features) if kept else None
+    if validate and settings.init and not done and not table.rows:
+        table.add({"epoch": 0, **validate()})
+    draw = pictures.painter(model, settings, photos if settings.stage == "style" else shown, degrade)
+    writer = tf.summary.create_file_writer(str(place / "tensorboard"))
+    names = (field.name for field in dataclasses.fields(Schedule))
+    schedule = Schedule(**{name: getattr(settings, name) for name in names})
+    if several_workers:
+        schedule.checkpoint_minutes = None  # their clocks differ
+    results = Results(
+        place, table, writer, averages, checkpoints, draw, lambda: _prepare(model, photos), validate, schedule
+    )
     stop = Stop(settings.max_minutes)
-    draw = pictures.painter(model, settings, photos, degrade)
-    results = Results(place, steps, checkpoints, draw, lambda: _prepare(model, photos))
-    callbacks = [EpochMeans(), stop, results, *([Progress(total, steps)] if first_worker else [])]
+    figures = StepFigures(step_table, writer, settings.log_steps, settings.batch_size)
+    callbacks = [EpochMeans(), stop, figures, results, *([Progress(total, steps)] if first_worker else [])]
     with stop:
-        for first, last in _spans(done, total, steps):
-            model.fit(
-                _batches(settings, photos, degrade, first),
-                initial_epoch=first // steps,
-                epochs=-(-last // steps),
-                steps_per_epoch=min(steps, last - first),
-                callbacks=callbacks,
-                verbose=0,
-            )
-            if stop.reason:
-                break
-    step = steps_done(model)
-    if stop.reason and step < total:
-        why = "stopped" if stop.reason == "interrupted" else f"{settings.max_minutes:g} minutes are over"
+        train(model, strategy, _batches(settings, photos, degrade, done), done, total, steps, callbacks, averages)
+
+    step = model.stepper.done
+    if step < total and not _out_of_patience(table, settings):
+        why = f"{settings.max_minutes:g} minutes are over" if stop.reason == "time" else "stopped"
         print(f"{why}: saved after step {step} of {total}; the same command goes on", file=sys.stderr)
-    if stop.reason == "interrupted":
-        raise KeyboardInterrupt
-    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    if several_workers:
         # Nobody leaves before the first worker has written the result.
         strategy.reduce("SUM", tf.function(strategy.run)(lambda: tf.ones([])), axis=None)
-        if not first_worker:
-            shutil.rmtree(place)
+    if isinstance(stop.reason, signal.Signals):
+        stop.leave(stop.reason)
+    if validate and first_worker and settings.stage == "sr":
+        _say_how_good(table, averages, validate)
+
+
+def _all_done(settings: FitConfig, done: bool, changed: str) -> bool:
+    """`done`; says so, and in which way the photos are not those of before, if they are `changed`.
+
+    Raises:
+        UserError: if the run is done, but with other photos.
+    """
+    if done and changed:
+        raise UserError(
+            f"--out {settings.out}: all {settings.epochs} epochs are done, with other photos: {changed}: take another "
+            f"--out to train with these (--init {settings.out} starts from its weights), or raise --epochs to go on "
+            "with them"
+        )
+    if changed:
+        print(f"{settings.out}: going on with other photos: {changed}")
+    if done:
+        print(f"{settings.out}: all {settings.epochs} epochs are done; raise --epochs to go on")
+    return done
+
+
+def _out_of_patience(table: Table, settings: FitConfig) -> bool:
+    """Whether validation has not become better for too long; says so."""
+    scores = scores_of(table)
+    if not out_of_patience(scores, settings.patience):
+        return False
+    best = max(scores, key=scores.get)
+    print(f"no better validation in --patience {settings.patience} epochs: epoch {best} is the result")
+    return True
+
+
+def _say_how_good(table: Table, averages: Averages, validate: Callable) -> None:
+    """On photos held back: what the result gains over bicubic, and over the weights that it started from."""
+    scores, started = scores_of(table), table.column(SCORE).get(0)
+    if scores:
+        score, bicubic = max(scores.values()), table.column(f"{SCORE}_bicubic")[max(scores)]
+    else:
+        with averages.in_place():
+            figures = validate()
+        score, bicubic = figures[SCORE], figures[f"{SCORE}_bicubic"]
+    text = f"on photos held back: {score:.2f} dB, bicubic {bicubic:.2f}, {score - bicubic:+.2f}"
+    text += "" if score > bicubic else " (not better yet: train longer)"
+    if started is not None:
+        text += f"; the weights it started from {started:.2f}, {score - started:+.2f}"
+        text += "" if score > started else " (not better than those)"
+    print(text)
+
+
+def _first_look(settings: FitConfig) -> FitConfig:
+    """Without photos, and no network of one's own, stage sr goes on with the package's: minutes are too few for more.
+
+    A network of one's own is one that is not the default; `init` says where that starts.
+    """
+    own = settings.hr or settings.init or settings.sr_network != configuration.SRNetworkSettings()
+    shipped = configuration.read(places.find(_FIRST_LOOK) / places.CONFIG)
+    if settings.stage != "sr" or own or settings.scale != shipped.scale:
+        return settings
+    return dataclasses.replace(settings, init=_FIRST_LOOK, sr_network=shipped.sr_network)
 
 
 @contextlib.contextmanager
@@ -120,7 +214,7 @@ def _precision(policy: str):
 
 def _previous(out: Path, settings: FitConfig) -> FitConfig | None:
     """The settings of the run in `out`, if there is one; it must be this one, and if there is none, `out` free."""
-    path = out / loading.CONFIG
+    path = out / places.CONFIG
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not path.is_file() and any(out.iterdir()):
@@ -144,9 +238,10 @@ def _previous(out: Path, settings: FitConfig) -> FitConfig | None:
     return previous
 
 
-def _claim(out: Path, settings: FitConfig) -> None:
+def _claim(out: Path, settings: FitConfig, folders: dict[str, held_back.Folder]) -> None:
     try:
-        configuration.write(settings, out / loading.CONFIG)
+        configuration.write(settings, out / places.CONFIG)
+        held_back.write(out, folders)
         versions = {"python": sys.version.split()[0], **{name: importlib.metadata.version(name) for name in _PACKAGES}}
         (out / "versions.json").write_text(json.dumps(versions, indent=1) + "\n")
     except OSError as error:
@@ -189,6 +284,13 @@ def _degrader(settings: FitConfig):
     return tf.function(model.degrade)
 
 
+def _folders(settings: FitConfig) -> dict[str, held_back.Folder]:
+    """Those that are given, as they are now."""
+    given = {name: getattr(settings, name) for name in ("hr", "lr", "everyday")}
+    look = held_back.Folder.look
+    return {name: look(path, f"--{name}") for name, path in given.items() if path or name == "hr"}
+
+
 def _read_photos(settings: FitConfig) -> dict[str, PhotoSet]:
     """HR and, where the stage uses them, LR photos."""
     batch, crop, progress = settings.batch_size, settings.crop, sys.stderr.isatty()
@@ -205,7 +307,8 @@ def _read_photos(settings: FitConfig) -> dict[str, PhotoSet]:
         size = max(settings.patch_size, size) if crop == "fit" else settings.patch_size
         photos = {"hr": PhotoSet.load(settings.hr, size, crop, batch, "--hr", progress)}
     else:
-        print("no --hr given: training on patches of the package's two photos; give --hr FOLDER for photos of your own")
+        start = f"going on with {settings.init}" if settings.init else "training"
+        print(f"no --hr given: {start} on patches of the package's two photos; give --hr FOLDER for photos of your own")
         # Each photo many times, so that an epoch is more than one batch of patches.
         photos = {"hr": PhotoSet([read_photo(path) for path in sample_photos()] * 8 * batch, settings.patch_size)}
     if settings.lr:
@@ -215,6 +318,43 @@ def _read_photos(settings: FitConfig) -> dict[str, PhotoSet]:
     return photos
 
 
+def _hold_back(
+    settings: FitConfig, photos: dict[str, PhotoSet], folders: dict, before: dict
+) -> tuple[dict[str, PhotoSet], dict[str, PhotoSet]]:
+    """(photos to train on, photos for validation, none if that is not wanted or they are too few)."""
+    if settings.val == 0:
+        return photos, {}
+    least = max(2, settings.batch_size)
+    everything, photos, kept = photos, dict(photos), {}
+    if isinstance(settings.val, str):
+        kept["hr"] = PhotoSet.load(settings.val, photos["hr"].size, settings.crop, 1, "--val", sys.stderr.isatty())
+        photos["hr"] = held_back.without(photos["hr"], kept["hr"])
+        if len(photos["hr"]) < least:
+            raise UserError(
+                f"--val {settings.val}: without its photos --hr holds {len(photos['hr'])}, batch size is {least}: "
+                "add photos or lower --batch-size"
+            )
+    elif not settings.hr:
+        parts = held_back.strips(photos["hr"])
+        if min(photo.shape[1] for part in parts for photo in part.photos) < settings.patch_size:
+            print(f"the package's photos are too small to hold something back at --patch-size {settings.patch_size}")
+            return everything, {}
+        print("the right quarter of each is held back for validation")
+        return {**photos, "hr": parts[0]}, {"hr": parts[1]}
+    share = None if isinstance(settings.val, str) else settings.val
+    for name in ("hr", "lr") if settings.stage == "style" else ("hr",):
+        if name in kept:
+            continue
+        known, count = before[name].held_back if name in before else [], len(photos[name])
+        wanted = held_back.how_many(count, share, least)
+        if not wanted:
+            print(f"--{name} {getattr(settings, name)}: {count} photos are too few to hold some back: no validation")
+            return everything, {}
+        photos[name], kept[name] = held_back.split(photos[name], folders[name], wanted, known, settings.seed)
+        print(f"--{name} {getattr(settings, name)}: {len(kept[name])} of {count} photos are held back for validation")
+    return photos, kept
+
+
 def _compiled(settings: FitConfig) -> keras.Model:
     try:
         model = loading.build(settings)
@@ -222,14 +362,16 @@ def _compiled(settings: FitConfig) -> keras.Model:
         raise UserError(str(error)) from error
     if settings.init:
         loading.start_from(model, settings.init)
+    elif settings.stage == "sr":
+        start_as_enlargement(model)
     steps = settings.epochs * settings.steps_per_epoch
 
-    def optimizer(rate: float, ema: float, beta_1: float = 0.9):
-        return adam(rate, settings.schedule, steps, settings.warmup_steps, ema, beta_1)
+    def optimizer(rate: float, beta_1: float = 0.9):
+        return adam(rate, settings.schedule, steps, settings.warmup_steps, beta_1)
 
-    main = optimizer(settings.learning_rate, settings.ema)
+    main = optimizer(settings.learning_rate)
     if settings.stage == "style":
-        critic = optimizer(settings.critic_learning_rate, 0.0, 0.5)
+        critic = optimizer(settings.critic_learning_rate, 0.5)
         model.compile(main, critic_optimizer=critic, seed=settings.seed)
         model.build_optimizers()
     else:
@@ -257,12 +399,6 @@ def _batches(settings: FitConfig, photos: dict[str, PhotoSet], degrade, start_st
         start_step=start_step,
         **{name: getattr(settings, name) for name in names},
     )
-
-
-def _spans(done: int, total: int, steps_per_epoch: int) -> list[tuple[int, int]]:
-    """(first, last) steps of each call of fit: the rest of an interrupted epoch, then all whole epochs."""
-    edge = min(total, -(-done // steps_per_epoch) * steps_per_epoch)
-    return [span for span in ((done, edge), (edge, total)) if span[0] < span[1]]
 
 
 def _prepare(model: keras.Model, photos: dict[str, PhotoSet]) -> None:

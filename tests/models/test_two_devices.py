@@ -52,7 +52,7 @@ def step(strategy, make, data):
     batch = next(iter(strategy.experimental_distribute_dataset(batches)))
     before = [variable.numpy() for variable in variables]
     figures = strategy.run(model.train_step, (batch,))  # without tf.function: tracing one step takes longer
-    figures = {name: float(strategy.reduce("SUM", value, None)) for name, value in figures.items()}
+    figures = {name: float(strategy.reduce("MEAN", value, None)) for name, value in figures.items()}
     return figures, [variable.numpy() - start for start, variable in zip(before, variables)]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from tiny_runs import PLAIN, run, tiny, weights
 from ssrvae_tf import load
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.models import EDSR, SRNetwork
+from ssrvae_tf.training import callbacks
 from ssrvae_tf.training.run import fit
 
 
@@ -65,13 +67,74 @@ def test_figures_that_are_no_numbers_end_a_training_and_leave_no_result(photo_fo
 
 
 def test_a_time_limit_ends_between_two_steps_and_the_run_goes_on_later(photo_folder, tmp_path, capsys):
-    settings = tiny("sr", photo_folder, tmp_path, sr_network=PLAIN, max_minutes=1e-4)
+    settings = tiny("sr", photo_folder, tmp_path, sr_network=PLAIN, max_minutes=1e-4, val=0.25)
     fit(settings)
-    assert "0.0001 minutes are over: saved after step 1 of 6; the same command goes on" in capsys.readouterr().err
-    assert (tmp_path / "model.weights.h5").is_file()
-    fit(tiny("sr", photo_folder, tmp_path, sr_network=PLAIN))
+    said = capsys.readouterr()
+    assert "on photos held back: " in said.out  # in the middle of an epoch, which leaves no row
+    assert "0.0001 minutes are over: saved after step 1 of 6; the same command goes on" in said.err
+    assert (tmp_path / "model.weights.h5").is_file() and not (tmp_path / "metrics.csv").exists()
+    fit(tiny("sr", photo_folder, tmp_path, sr_network=PLAIN, val=0.25))
     assert "going on after step 1 of 6" in capsys.readouterr().out
     assert last_row(tmp_path)["epoch"] == 2
+
+
+@pytest.mark.slow
+def test_the_best_weights_are_the_result_and_its_gain_is_said(photo_folder, tmp_path, capsys):
+    settings = tiny("sr", photo_folder, tmp_path / "run", sr_network=PLAIN, val=0.25, epochs=3, ema=0.0)
+    model = fit(settings)
+    said = capsys.readouterr().out
+    assert f"--hr {photo_folder}: 3 of 12 photos are held back for validation" in said
+    held = json.loads((tmp_path / "run" / "photos.json").read_text())["hr"]["held_back"]
+    assert len(held) == 3
+    with open(tmp_path / "run" / "metrics.csv", newline="") as file:
+        scores = [float(row["val_psnr"]) for row in csv.DictReader(file)]
+    row = last_row(tmp_path / "run")
+    assert {"val_psnr", "val_ssim", "val_psnr_bicubic", "val_ssim_bicubic"} <= row.keys()
+    gain = max(scores) - row["val_psnr_bicubic"]
+    assert f"on photos held back: {max(scores):.2f} dB, bicubic {row['val_psnr_bicubic']:.2f}, {gain:+.2f}" in said
+    best = weights(tmp_path / "run", "best.weights.h5")
+    again = load(tmp_path / "run")
+    for name in ("head", "reconstruction"):
+        kernel = next(value for key, value in best.items() if f"/{name}/" in key and value.ndim == 4)
+        np.testing.assert_array_equal(again.get_layer(name).kernel, kernel)
+        np.testing.assert_array_equal(model.get_layer(name).kernel, kernel)
+
+    # From there with steps that change nothing: as good as its start, no better, and patience ends it.
+    still = {"learning_rate": 1e-12, "schedule": "constant", "epochs": 9, "patience": 2, "init": str(tmp_path / "run")}
+    settings = tiny("sr", photo_folder, tmp_path / "more", sr_network=PLAIN, val=0.25, ema=0.0, **still)
+    fit(settings)
+    said = capsys.readouterr().out
+    assert "no better validation in --patience 2 epochs: epoch 1 is the result" in said
+    assert f"the weights it started from {max(scores):.2f}, " in said and "(not better than those)" in said
+    assert last_row(tmp_path / "more")["epoch"] == 3
+    fit(settings)
+    assert "no better validation in --patience 2 epochs" in capsys.readouterr().out
+    assert last_row(tmp_path / "more")["epoch"] == 3
+
+
+def test_checkpoints_by_the_clock_and_pictures_by_steps_come_between_epochs(photo_folder, tmp_path, monkeypatch):
+    saved, drawn = [], []
+    own = callbacks.Results.save, callbacks.write_picture
+
+    def save(self):
+        saved.append(self.model.stepper.done)
+        own[0](self)
+
+    def write(writer, step, image, prefix=""):
+        drawn.append(f"{prefix}{step}")
+        own[1](writer, step, image, prefix)
+
+    monkeypatch.setattr(callbacks.Results, "save", save)
+    monkeypatch.setattr(callbacks, "write_picture", write)
+    fit(tiny("sr", photo_folder, tmp_path, sr_network=PLAIN, checkpoint_minutes=1e-9, picture_steps=2))
+    assert saved == [1, 2, 4, 5] and drawn == ["steps/2", "1", "steps/4", "2"]
+
+
+def test_photos_of_the_validation_are_not_trained_on_and_too_few_others_are_an_error(photo_folder, tmp_path):
+    settings = tiny("sr", photo_folder, tmp_path / "run", val=str(photo_folder / "more"), batch_size=11)
+    message = f"--val {photo_folder / 'more'}: without its photos --hr holds 10, batch size is 11"
+    with pytest.raises(UserError, match=message):
+        fit(settings)
 
 
 def test_weights_to_start_from_are_taken(photo_folder, tmp_path):
@@ -102,6 +165,11 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 _GRADIENTS = """
 from tensorflow import keras
 from ssrvae_tf.models import SRNetwork
+from ssrvae_tf.training.loop import train
+
+class Losses(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        losses.append(logs["loss"])
 
 rng = np.random.default_rng(0)
 data = tf.data.Dataset.from_tensors((rng.random((4, 6, 7, 3), "float32"), rng.random((4, 12, 14, 3), "float32")))
@@ -116,7 +184,7 @@ for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
         model.set_weights([value + 0.05 for value in model.get_weights()])
         model.compile(keras.optimizers.SGD(1.0))
     before = model.get_weights()
-    losses.append(model.fit(data, verbose=0).history["loss"][0])
+    train(model, strategy, data, 0, 1, 1, [Losses()])
     gradients.append([a - b for a, b in zip(before, model.get_weights())])
 # All but the biases that a softmax cancels.
 assert np.mean([np.abs(one).max() > 1e-6 for one in gradients[0]]) > 0.9
@@ -126,6 +194,7 @@ np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 print("done")
 """
 _FIT = """
+from ssrvae_tf.training import callbacks
 from ssrvae_tf.training.run import fit
 from tiny_runs import tiny, weights
 

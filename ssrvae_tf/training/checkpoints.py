@@ -1,0 +1,75 @@
+"""What a run needs to go on."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Iterator
+
+import keras
+import tensorflow as tf
+
+from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.training.averages import Averages
+
+
+class Checkpoints:
+    """Weights, their averages, optimizers, and the steps made, which are the data's position too.
+
+    Args:
+        folder: where the newest two are kept.
+        model: compiled and built.
+        averages: of its weights.
+    """
+
+    def __init__(self, folder: Path, model: keras.Model, averages: Averages):
+        steppers = [each for each in (model.stepper, getattr(model, "critic_stepper", None)) if each]
+        checkpoint = tf.train.Checkpoint(
+            model=model, averages=averages.values, steppers=[stepper.state for stepper in steppers]
+        )
+        self._stepper = model.stepper
+        self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=2)
+
+    @staticmethod
+    def newest_step(folder: Path) -> int:
+        """The step of the newest checkpoint, 0 if there is none."""
+        path = tf.train.latest_checkpoint(str(folder))
+        return int(path.rsplit("-", 1)[1]) if path else 0
+
+    @staticmethod
+    def refuse_older(folder: Path) -> None:
+        """Look whether the newest checkpoint of `folder`, if there is one, holds what is kept today.
+
+        Raises:
+            UserError: if it does not.
+        """
+        path, run = tf.train.latest_checkpoint(str(folder)), folder.parent
+        with _telling_damage(path):
+            if path and not any(name.startswith("steppers/") for name, _ in tf.train.list_variables(path)):
+                raise UserError(
+                    f"--out {run}: its checkpoint is of version 0.1.0, which cannot go on: start from its weights, by "
+                    f"--init {run} and another --out"
+                )
+
+    def restore(self, folder: Path) -> None:
+        """Bring back the newest checkpoint of `folder`, if there is one.
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        path = tf.train.latest_checkpoint(str(folder))
+        if not path:
+            return
+        with _telling_damage(path):
+            self._manager.checkpoint.restore(path).assert_existing_objects_matched()
+
+    def save(self) -> None:
+        self._manager.save(self._stepper.done)
+
+
+@contextlib.contextmanager
+def _telling_damage(path: str | None) -> Iterator[None]:
+    try:
+        yield
+    except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
+        raise UserError(f"{path}: cannot be restored ({one_line(error)}): start anew in another --out") from error

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from ssrvae_tf.training.records import Table
+
+
+def test_rows_after_the_restored_one_are_cut_and_new_columns_join(tmp_path):
+    path = tmp_path / "metrics.csv"
+    table = Table(path, 0)
+    assert not path.exists()
+    table.add({"epoch": 1, "loss": 0.5})
+    table.add({"epoch": 2, "loss": 0.25, "psnr": 20.0})
+    assert path.read_text().split() == ["epoch,loss,psnr", "1,0.5,", "2,0.25,20.0"]
+    again = Table(path, 1)
+    assert path.read_text().split()[1:] == ["1,0.5,"] and again.column("psnr") == {}
+    again.add({"epoch": 2, "loss": 0.125, "psnr": 21.0})
+    assert path.read_text().split()[1:] == ["1,0.5,", "2,0.125,21.0"]
+    assert Table(path, 9).column("psnr") == again.column("psnr") == {2: 21.0}
+    assert [each.name for each in tmp_path.iterdir()] == ["metrics.csv"]
