@@ -217,3 +217,8 @@ def test_photos_are_framed_as_the_model_was_trained(models, photo_folder, monkey
     titles = [line for line in capsys.readouterr().out.splitlines() if "HR photos" in line]
     ends = ["shrunk to 64", "centres of 64 at full size", "centres of 64 at full size", "shrunk to 64"]
     assert [title.endswith(end) for title, end in zip(titles, ends)] == [True] * 4
+
+
+def test_swapped_folders_are_noticed(models, photo_folder, small_folder):
+    with pytest.raises(UserError, match="photos of --hr are smaller .* than those of --lr .*: exchange the two"):
+        main(["--model", "faces-x4", "--hr", str(small_folder), "--lr", str(photo_folder)])

@@ -15,7 +15,7 @@ from ssrvae_tf.metrics import Features, Report
 from ssrvae_tf.metrics.comparison import compare_degradations, compare_pairs, compare_real, degradation
 from ssrvae_tf.metrics.grid import UNUSUAL, USUAL, Grid, grid
 from ssrvae_tf.photos.files import read_photo
-from ssrvae_tf.photos.folders import find_photos
+from ssrvae_tf.photos.folders import check_not_swapped, find_photos
 from ssrvae_tf.terminal import Bar
 
 _SIDE = 128  # HR size of the shipped models
@@ -70,6 +70,8 @@ def evaluate(
     if is_style_vae(degrade) and degrade.scale != model.scale:
         raise UserError(f"--degrade: its scale is {degrade.scale}, that of --model is {model.scale}: give equal scales")
     measure = Features(features) if by_distance else None  # before the photos, so that it fails early
+    if by_distance:
+        check_not_swapped(find_photos(hr, "--hr"), find_photos(lr, "--lr"))
 
     draw = {"limit": limit, "seed": seed, "minimum": 2 if by_distance else 1}
     square = side if crop or by_distance else None
