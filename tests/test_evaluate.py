@@ -219,6 +219,6 @@ def test_photos_are_framed_as_the_model_was_trained(models, photo_folder, monkey
     assert [title.endswith(end) for title, end in zip(titles, ends)] == [True] * 4
 
 
-def test_swapped_folders_are_noticed(models, photo_folder, small_folder):
+def test_swapped_folders_are_noticed(models, photo_folder, small_folder, features):
     with pytest.raises(UserError, match="photos of --hr are smaller .* than those of --lr .*: exchange the two"):
-        main(["--model", "faces-x4", "--hr", str(small_folder), "--lr", str(photo_folder)])
+        main(["--model", "faces-x4", "--hr", str(small_folder), "--lr", str(photo_folder), "--features", features])
