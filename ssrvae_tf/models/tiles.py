@@ -28,23 +28,22 @@ def in_tiles(network: Callable[[tf.Tensor], tf.Tensor], lr: tf.Tensor, scale: in
     """
     batch, height, width = tf.unstack(tf.shape(lr)[:3])
     whole = (height * width <= WHOLE) | (batch == 0)
-    return tf.cond(whole, lambda: network(lr), lambda: _blended(network, lr, scale))
+    longest = tf.where(whole, tf.maximum(height, width), _TILE)
+    rows, columns = _Axis(height, longest, scale), _Axis(width, longest, scale)
+    # The network is in the graph once: small photos are one piece, together; the tiles of others are a piece each, one
+    # after the other, so that memory is that of one tile.
+    pieces, together = tf.where(whole, 1, batch), tf.where(whole, batch, 1)
+    tiles = rows.count * columns.count
 
+    def piece(number):
+        photo, top, left = number // tiles, number % tiles // columns.count, number % columns.count
+        photos, top, left = lr[photo : photo + together], rows.starts[top], columns.starts[left]
+        return network(photos[:, top : top + rows.tile, left : left + columns.tile])
 
-def _blended(network, lr, scale):
-    batch = tf.shape(lr)[0]
-    rows, columns = (_Axis(tf.shape(lr)[side], scale) for side in (1, 2))
-
-    def one(number):  # of all tiles of all photos
-        photo, tile = number // (rows.count * columns.count), number % (rows.count * columns.count)
-        top, left = rows.starts[tile // columns.count], columns.starts[tile % columns.count]
-        return network(lr[photo, top : top + rows.tile, left : left + columns.tile][None])[0]
-
-    # One after the other: memory is then that of one tile.
-    numbers = tf.range(batch * rows.count * columns.count)
-    made = tf.map_fn(one, numbers, parallel_iterations=1, fn_output_signature=tf.TensorSpec([None, None, 3]))
-    shape = [batch, rows.count, columns.count, scale * rows.tile, scale * columns.tile, 3]
-    made = rows.joined(tf.transpose(tf.reshape(made, shape), [1, 3, 0, 2, 4, 5]))  # (scale H, B, columns, scale w, 3)
+    spec = tf.TensorSpec([None, None, None, 3])
+    made = tf.map_fn(piece, tf.range(pieces * tiles), parallel_iterations=1, fn_output_signature=spec)
+    made = tf.reshape(made, [batch, rows.count, columns.count, scale * rows.tile, scale * columns.tile, 3])
+    made = rows.joined(tf.transpose(made, [1, 3, 0, 2, 4, 5]))  # (scale H, B, columns, scale w, 3)
     made = columns.joined(tf.transpose(made, [2, 3, 0, 1, 4]))  # (scale W, scale H, B, 3)
     return tf.transpose(made, [2, 1, 0, 3])
 
@@ -58,8 +57,9 @@ class _Axis:
         starts: (count,), the first pixel of each.
     """
 
-    def __init__(self, length: tf.Tensor, scale: int):
-        self.count = tf.maximum(-((_OVERLAP - length) // (_TILE - _OVERLAP)), 1)
+    def __init__(self, length: tf.Tensor, longest: tf.Tensor, scale: int):
+        several = -((_OVERLAP - length) // tf.maximum(longest - _OVERLAP, 1))
+        self.count = tf.where(length <= longest, 1, several)
         self.tile = -(-(length + (self.count - 1) * _OVERLAP) // self.count)
         starts = tf.range(self.count) * (length - self.tile) / tf.maximum(self.count - 1, 1)
         self.starts = tf.cast(tf.round(starts), tf.int32)
