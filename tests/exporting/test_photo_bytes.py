@@ -14,9 +14,13 @@ from ssrvae_tf.exporting.photo_bytes import decode
 MOST = 40 * 40
 
 
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def decoded(data):
+    return decode(data, MOST)
+
+
 def read(data: bytes) -> np.ndarray:
-    function = tf.function(lambda each: decode(each, MOST), input_signature=[tf.TensorSpec([], tf.string)])
-    return np.rint(function(tf.constant(data)).numpy() * 255).astype(int)
+    return np.rint(decoded(tf.constant(data)).numpy() * 255).astype(int)
 
 
 def file_of(image: Image.Image, kind: str, **settings) -> bytes:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -17,28 +20,48 @@ from ssrvae_tf.loading import places
 LARGE_JOB = 10_000_000  # pixels
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Folder of a tiny network's run; nothing is kept yet."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a tiny network's `run`. Do not write."""
     settings = config.parse("--sr-network.filters 8 --sr-network.global-blocks 1 --sr-network.local-blocks 1".split())
     model = loading.build(settings)
     rng = np.random.default_rng(0)
     model.set_weights([rng.normal(0, 0.1, value.shape) for value in model.get_weights()])
-    folder = tmp_path / "run"
+    folder = tmp_path_factory.mktemp("place") / "run"
     folder.mkdir()
     config.write(settings, folder / places.CONFIG)
     loading.save_weights(model, folder / places.WEIGHTS)
-    return folder
+    return folder.parent
+
+
+@pytest.fixture(scope="module")
+def place_of_a_large_job(place, tmp_path_factory):
+    """The same after a large job, with its `cache`. Do not write."""
+    pytest.importorskip("ai_edge_litert")
+    copy = shutil.copytree(place, tmp_path_factory.mktemp("place"), dirs_exist_ok=True)
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said):
+        patch.setenv("XDG_CACHE_HOME", str(copy / "cache"))
+        assert isinstance(fastest(engine(copy / "run"), copy / "run", LARGE_JOB), FastEngine)
+    assert "making a faster form" in said.getvalue()
+    return copy
+
+
+def copied(place, to, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(to / "cache"))
+    return shutil.copytree(place, to, dirs_exist_ok=True) / "run"
 
 
 @pytest.fixture
-def made(run, capsys):
+def run(place, tmp_path, monkeypatch):
+    """Folder of a tiny network's run; nothing is kept yet."""
+    return copied(place, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def made(place_of_a_large_job, tmp_path, monkeypatch):
     """The folder, after a large job."""
-    pytest.importorskip("ai_edge_litert")
-    assert isinstance(fastest(engine(run), run, LARGE_JOB), FastEngine)
-    assert "making a faster form" in capsys.readouterr().err
-    return run
+    return copied(place_of_a_large_job, tmp_path, monkeypatch)
 
 
 def kept(run):
@@ -69,8 +92,14 @@ def test_other_weights_get_another_file(made):
     assert isinstance(fastest(engine(other), other, 1), KerasEngine)
 
 
-def test_only_the_files_last_used_are_kept(run):
-    pytest.importorskip("ai_edge_litert")
+def test_only_the_files_last_used_are_kept(run, place_of_a_large_job, monkeypatch):
+    (ready,) = kept(place_of_a_large_job / "run")
+
+    def export(command, **_):
+        shutil.copy(ready, command[command.index("--tflite") + 1])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", export)
     folder = run.parent / "cache" / "ssrvae_tf"
     folder.mkdir(parents=True)
     for age in range(10):

@@ -38,7 +38,7 @@ def outcome(model):
     faces = np.random.default_rng(1).random((2, 32, 32, 3), "float32")
     if hasattr(model, "degrade"):
         return model.degrade(faces, faces[:, :8, :8], seed=3).numpy()
-    return model.predict(faces[:, :8, :12], verbose=0)
+    return model(faces[:, :8, :12]).numpy()
 
 
 def test_a_run_is_loaded_as_it_was(run):
