@@ -193,6 +193,8 @@ def test_lack_of_memory_is_a_memory_error(tmp_path):
 class _Client:
     """A server's, which enlarges by repetition."""
 
+    address, model, version = "localhost:8501", "ssrvae", None
+
     def upscale(self, image):
         return np.repeat(np.repeat(image, 2, 0), 2, 1)
 
