@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssrvae_tf.data import PhotoSet
+from ssrvae_tf.data import PhotoSet, photo_set
 from ssrvae_tf.errors import UserError
 
 RED, BLUE = (200, 20, 10), (10, 20, 200)
@@ -81,3 +81,15 @@ def test_photos_beyond_the_memory_limit_are_read_again_and_are_the_same(tmp_path
     assert not any(isinstance(photo, np.ndarray) for photo in read.photos)
     for number in range(4):
         np.testing.assert_array_equal(held.photo(number), read.photo(number))
+
+
+def test_photos_take_a_share_of_the_memory_that_is_free(tmp_path, monkeypatch):
+    for number in range(4):
+        save(tmp_path / f"{number}.png", 50, 40)  # 6,000 bytes each
+
+    class Free:
+        available = 3 * 2 * 6000
+
+    monkeypatch.setattr(photo_set.psutil, "virtual_memory", Free)
+    photos = PhotoSet.load(tmp_path, 20, crop="random").photos
+    assert [isinstance(photo, np.ndarray) for photo in photos] == [True, True, False, False]
