@@ -1,5 +1,6 @@
 # make demo   upscale a shipped photo and write demo.png
 # make test   run the tests            (TESTS="tests/layers -k attention" for some of them)
+# make test-onednn   run those of exports, engines and servers with TensorFlow's oneDNN and without
 # make lint   run the linter, and see that imports go one way
 # make clean  remove .venv and everything else that can be made again
 #
@@ -12,15 +13,22 @@ BIN := $(VENV)/bin
 TESTS ?= tests
 JOBS ?= auto
 
-.PHONY: demo test lint clean venv
+.PHONY: demo test test-onednn lint clean venv
 
 venv: $(READY)
 
 demo: $(READY)
 	@$(BIN)/python -m ssrvae_tf.demo
 
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
+
 test: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(TESTS)
+	$(PYTEST) $(TESTS)
+
+# TensorFlow switches oneDNN on by itself on some processors, and reads the variable when it is loaded.
+test-onednn: $(READY)
+	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) tests/exporting tests/inference tests/serving
+	TF_ENABLE_ONEDNN_OPTS=1 $(PYTEST) tests/exporting tests/inference tests/serving
 
 lint: $(READY)
 	$(BIN)/ruff check .
