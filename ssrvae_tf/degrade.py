@@ -123,7 +123,7 @@ def _load(style):
 def main(arguments=None) -> int:
     options = command_line.read(degrade_files, "ssrvae_tf.degrade", arguments, spelled={"real": "from"})
     outcome = degrade_files(**options)
-    outcome.report(options["out"])
+    outcome.report(f"to {options['out']}")
     return outcome.code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, List, Literal, Optional
 
@@ -69,6 +68,10 @@ def evaluate(
     unused = [name for name, value in others.items() if value] if grid else ["unusual"] if unusual else []
     if unused:
         raise UserError(f"--{unused[0]}: {'not for' if grid else 'only for'} --grid: leave one of the two out")
+    if not (grid or lr) and features:
+        raise UserError(f"--features {features}: for distances to real small photos: add --lr DIR, or leave it out")
+    if not (grid or lr or crop) and framing:
+        raise UserError(f"--framing {framing}: for squares of the photos: add --crop N, or leave it out")
     if not grid and len(hr) > 1:
         raise UserError(f"--hr {' '.join(hr)}: several folders are for --grid: give one, or add --grid")
     if out and not grid and Path(out).is_dir():
@@ -117,7 +120,6 @@ def _named(given: str) -> tuple[str, str]:
 
 
 def main(arguments: list | None = None) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     evaluate(**command_line.read(evaluate, "ssrvae_tf.evaluate", arguments))
 
 

@@ -266,7 +266,7 @@ def _on(device: str | None):
 def main(arguments=None) -> int:
     options = command_line.read(upscale_files, "ssrvae_tf.upscale", arguments, positional=("inputs",))
     outcome = upscale_files(**options)
-    outcome.report(options["out"] or "beside the photos")
+    outcome.report(f"to {options['out']}" if options["out"] else "beside the photos")
     return outcome.code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import types
@@ -121,6 +122,13 @@ def test_real_photos_are_measured_under_the_feature_models_name(models, photo_fo
     assert "6 real LR photos" in said and "12 HR photos" in said
 
 
+def test_what_cannot_be_read_is_told_once(models, photo_folder, small_folder, features, tmp_path, capsys):
+    hr = shutil.copytree(photo_folder, tmp_path / "hr")
+    (hr / "a.cr2").touch()
+    main(["--model", "faces-x4", "--hr", str(hr), "--lr", str(small_folder), "--features", features, "--limit", "2"])
+    assert capsys.readouterr().err.count("a.cr2") == 1
+
+
 def test_a_style_vae_is_measured_against_real_small_photos(models, photo_folder, small_folder, features, capsys):
     places = ["--hr", str(photo_folder), "--lr", str(small_folder), "--style", str(small_folder)]
     main(["--model", "runs/style", *places, "--features", features])
@@ -138,6 +146,8 @@ def test_a_style_vae_is_measured_against_real_small_photos(models, photo_folder,
         (["--model", "faces-x4", "--degrade", "classical", "--lr", "small"], "give one of the two"),
         (["--model", "faces-x4", "--crop", "8"], "leaves 8 pixels"),
         (["--model", "faces-x4", "--lr", "small", "--features", "nowhere"], "no SavedModel"),
+        (["--model", "faces-x4", "--features", "nowhere"], "--features nowhere: .* add --lr DIR"),
+        (["--model", "faces-x4", "--framing", "centre"], "--framing centre: .* add --crop N"),
         (["--model", "faces-x4", "--out", "."], "a file is wanted"),
         (["--model", "faces-x4", "--out", "/proc/no/figures.json"], "cannot be written"),
         (["--model", "faces-x4", "--grid", "--crop", "64"], "--crop: not for --grid"),

@@ -303,7 +303,9 @@ def test_a_page_on_a_full_disk_is_told_in_a_line(photo, monkeypatch, capsys):
 def test_a_missing_file_does_not_stop_the_others(photo, capsys):
     assert run(photo.with_name("gone.png"), photo) == 1
     assert photo.with_name("face_x4.png").exists()
-    assert "gone.png: no such file" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "gone.png: no such file" in printed.err
+    assert printed.out == "1 written beside the photos, 1 failed\n"
 
 
 def test_strength_and_tiles_reach_the_network(photo, models):

@@ -43,4 +43,4 @@ def _files(model: str | os.PathLike) -> list[Path]:
     folder = exported_folder(path)
     if folder:
         return [folder / "saved_model.pb", *sorted((folder / "variables").glob("variables.*"))]
-    return [places.keras_file(path) or places.find(path) / places.WEIGHTS]
+    return [places.keras_file(path) or places.weights_of(places.find(path))]

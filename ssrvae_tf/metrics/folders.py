@@ -71,7 +71,7 @@ def evaluate(
         raise UserError(f"--degrade: its scale is {degrade.scale}, that of --model is {model.scale}: give equal scales")
     measure = Features(features) if by_distance else None  # before the photos, so that it fails early
     if by_distance:
-        check_not_swapped(find_photos(hr, "--hr"), find_photos(lr, "--lr"))
+        check_not_swapped(*(find_photos(folder, what, tell=False) for folder, what in ((hr, "--hr"), (lr, "--lr"))))
 
     draw = {"limit": limit, "seed": seed, "minimum": 2 if by_distance else 1}
     square = side if crop or by_distance else None
@@ -92,7 +92,7 @@ def evaluate(
         report = compare_pairs(model, hr_photos, degrade, name, f"degraded by {how}")
     report.title += framed
     report.settings = {"model": name, "hr": hr, "lr": lr, "style": style, "features": features}
-    report.settings.update(crop=crop, framing=framing, limit=limit, seed=seed)
+    report.settings.update(crop=crop, framing=framing if square else None, limit=limit, seed=seed)
     return report
 
 

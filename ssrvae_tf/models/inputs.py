@@ -11,11 +11,12 @@ _RANGE = "[0, 1] is wanted: divide by 255, or give uint8"
 
 def is_array(x) -> bool:
     """Whether `x` holds the photos themselves; if not, it is a dataset or the like, which yields them."""
-    return isinstance(x, (list, tuple)) or hasattr(x, "__array__")
+    kept_by = ("__array__", "__array_interface__")  # the latter in Pillow's images
+    return isinstance(x, (list, tuple)) or any(hasattr(x, name) for name in kept_by)
 
 
 def photos_of(x) -> np.ndarray:
-    """The photos, float32 (B, H, W, 3), or one, (H, W, 3), of an array, a tensor or a list of them.
+    """The photos, float32 (B, H, W, 3), or one, (H, W, 3), of an array, a tensor, a Pillow image or a list of them.
 
     Args:
         x: uint8, or float in [0, 1]. A list of one batch, as Keras takes it, is that batch.
@@ -30,11 +31,24 @@ def photos_of(x) -> np.ndarray:
     if isinstance(x, (list, tuple)) and photos.ndim == 5 and len(photos) == 1:
         photos = photos[0]
     _check(photos.dtype, photos.shape, ranks=(3, 4))
+    return floats_of(photos)
+
+
+def floats_of(photos: np.ndarray, name: str = "lr") -> np.ndarray:
+    """float32 of photos, uint8 or float in [0, 1].
+
+    Args:
+        name: of the photos, in the error.
+
+    Raises:
+        ValueError: if they have another type or range.
+    """
+    _check_type(photos.dtype, name)
     if photos.dtype == np.uint8:
         return photos.astype(np.float32) / np.float32(255)
     photos = photos.astype(np.float32, copy=False)
     if photos.size and not (photos.min() >= -_BEYOND and photos.max() <= 1 + _BEYOND):  # NaN, too
-        raise ValueError(f"lr has values from {photos.min():g} to {photos.max():g}, {_RANGE}")
+        raise ValueError(f"{name} has values from {photos.min():g} to {photos.max():g}, {_RANGE}")
     return photos
 
 
@@ -61,8 +75,12 @@ def _check(dtype, shape, ranks) -> None:
     if shape is not None and (len(shape) not in ranks or shape[-1] not in (3, None) or 0 in shape[-3:-1]):
         one = ", or (H, W, 3) of one photo" if 3 in ranks else ""
         raise ValueError(f"lr has the shape {shape}, (B, H, W, 3) is wanted{one}, H and W not 0{_hint(shape)}")
+    _check_type(dtype, "lr")
+
+
+def _check_type(dtype, name: str) -> None:
     if dtype != np.uint8 and not np.issubdtype(dtype, np.floating):
-        raise ValueError(f"lr is {np.dtype(dtype)}, uint8 or float in [0, 1] is wanted: convert it")
+        raise ValueError(f"{name} is {np.dtype(dtype)}, uint8 or float in [0, 1] is wanted: convert it")
 
 
 def _hint(shape) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow import keras
@@ -12,6 +13,7 @@ from ssrvae_tf.config import LossWeights
 from ssrvae_tf.layers import StatisticsNetwork, bicubic_shrink, local_mean, mutual_information_bound
 from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal, joint_and_shuffled
 from ssrvae_tf.models.degradation_losses import band_energy_distance, transfer_distance
+from ssrvae_tf.models.inputs import floats_of
 from ssrvae_tf.models.steps import Stepper
 from ssrvae_tf.models.style_networks import ContentEncoder, Generator, StyleEncoder
 from ssrvae_tf.models.style_sampler import StyleSampler
@@ -80,8 +82,10 @@ class StyleVAE(keras.Model):
 
     def codes(self, style: tf.Tensor) -> tf.Tensor:
         """The codes (B, latent_dim) of LR photos (B, h, w, 3): the posterior's means. Codes pass unchanged."""
-        style = tf.convert_to_tensor(style, tf.float32)
-        return style if style.shape.rank == 2 else self.posterior(style).mean()
+        style = style if tf.is_tensor(style) else np.asarray(style)
+        if len(style.shape) == 2:
+            return tf.convert_to_tensor(style, tf.float32)
+        return self.posterior(_floats(style, "style")).mean()
 
     def degrade(
         self,
@@ -94,9 +98,9 @@ class StyleVAE(keras.Model):
         """Shrink faces as real small photos are.
 
         Args:
-            hr: (B, H, W, 3) float32 in [0, 1]; H and W multiples of the scale.
-            style: real LR photos (B, h, w, 3) in [0, 1] of any size, or codes (B, latent_dim); one style serves all
-                faces. None draws codes.
+            hr: (B, H, W, 3) uint8, or float in [0, 1]; H and W multiples of the scale.
+            style: real LR photos (B, h, w, 3) of any size, uint8, or float in [0, 1], or codes (B, latent_dim); one
+                style serves all faces. None draws codes.
             seed: an integer or two, for the codes drawn and the noise; None takes a random one.
             sampler: where codes are drawn from: "fitted", a mixture fitted to real faces' codes after training, or
                 "normal", N(0, I).
@@ -107,12 +111,17 @@ class StyleVAE(keras.Model):
             (B, H / scale, W / scale, 3) float32 in [0, 1].
 
         Raises:
-            ValueError: if H or W is no multiple of the scale, or there are neither 1 nor B styles.
+            ValueError: if H or W is no multiple of the scale, there are neither 1 nor B styles, or, outside of graphs,
+                photos have another range.
         """
-        hr = tf.convert_to_tensor(hr, tf.float32)
+        hr = _floats(hr, "hr")
+        if hr.shape.rank not in (None, 4):
+            raise ValueError(f"hr has the shape {tuple(hr.shape)}, (B, H, W, 3) is wanted")
         for side in hr.shape[1:3]:
             if side is not None and side % self.scale:
                 raise ValueError(f"hr is {hr.shape[1]}x{hr.shape[2]}: both sides must be multiples of {self.scale}")
+        if hr.shape[0] == 0:  # oneDNN's convolutions fail on it
+            return tf.zeros([0, *tf.unstack(tf.shape(hr)[1:3] // self.scale), 3])
         seed = _seed(seed)
         count = tf.shape(hr)[0]
         if style is not None:
@@ -355,6 +364,16 @@ class StyleVAE(keras.Model):
 
 def _hinge(real: tf.Tensor, made: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.relu(1.0 - real)) + tf.reduce_mean(tf.nn.relu(1.0 + made))
+
+
+def _floats(photos, name: str) -> tf.Tensor:
+    """float32 of photos, uint8 or float in [0, 1]. In a graph they are floats, whose range is not looked at.
+
+    Raises:
+        ValueError: if they are anything else; it calls them by `name`.
+    """
+    in_graph = tf.is_tensor(photos) and not hasattr(photos, "numpy")
+    return tf.convert_to_tensor(photos if in_graph else floats_of(np.asarray(photos), name), tf.float32)
 
 
 def _seed(seed) -> tf.Tensor:

@@ -120,7 +120,8 @@ def read_photo(path, at_least=None) -> np.ndarray:
 def _unreadable(path: Path, error: Exception) -> UserError:
     unknown = isinstance(error, Image.UnidentifiedImageError)
     reason = "not a photo that Pillow reads" if unknown else one_line(error) or type(error).__name__
-    todo = unknown and advice(os.path.splitext(path)[1]) or "repair or remove it"
+    foreign = unknown or isinstance(error, pyvips.Error)  # raw files may begin as TIFFs do
+    todo = foreign and advice(os.path.splitext(path)[1]) or "repair or remove it"
     return UserError(f"{path}: cannot be read ({reason}): {todo}")
 
 

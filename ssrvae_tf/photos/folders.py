@@ -36,13 +36,12 @@ def suffixes() -> frozenset:
     return frozenset(end for end, kind in registered.items() if kind in Image.OPEN and kind not in _NOT_PHOTOS)
 
 
-def find_photos(folder, what: str = "") -> list:
+def find_photos(folder, what: str = "", tell: bool = True) -> list:
     """Paths of all photos in `folder` and its subfolders, sorted. Names that start with a dot are passed over.
-
-    Photos of kinds that cannot be read here are told on stderr.
 
     Args:
         what: the option that gave the folder; errors start with it.
+        tell: photos of kinds that cannot be read here, on stderr.
 
     Raises:
         UserError: if the folder is missing or holds no photo.
@@ -54,7 +53,8 @@ def find_photos(folder, what: str = "") -> list:
     photos, unread = _files(folder)
     if not photos:
         raise UserError(f"{label}: no photos found{_no_photos(unread)}")
-    _tell_unread(label, unread)
+    if tell:
+        _tell_unread(label, unread)
     return photos
 
 
@@ -201,11 +201,11 @@ def find_sources(
                 add(photo, below / photo.relative_to(path))
             deeper = "" if recursive else _deeper(path, results | folders.keys())
             if not photos:
-                failed.append(f"{word}: no photos found{deeper or _no_photos(unread)}")
+                failed.append(f"{word}: no photos found{f', but {deeper}' if deeper else _no_photos(unread)}")
                 continue
             _tell_unread(word, unread)
             if deeper:
-                print(f"{word}: left out{deeper}", file=sys.stderr)
+                print(f"{word}: left out {deeper}", file=sys.stderr)
         elif os.path.isdir(path):
             continue  # named before, in other words
         elif os.path.exists(path) or not glob.has_magic(word):
@@ -250,7 +250,7 @@ def _deeper(folder: Path, others: set[str]) -> str:
         if seen > _NAMES:
             break
     least = "at least " if seen > _NAMES else ""
-    return f" {least}{count} photos in folders of it: --recursive takes them, too" if count else ""
+    return f"{least}{count} photos in folders of it: --recursive takes them, too" if count else ""
 
 
 def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool], str]) -> list[Item]:

@@ -59,7 +59,11 @@ class Outcome:
         return 1 if self.failed or self.stopped else 0
 
     def report(self, where: str) -> None:
-        """What failed, line by line on stderr, and a summary on stdout."""
+        """What failed, line by line on stderr, and a summary on stdout.
+
+        Args:
+            where: the results are, as "to FOLDER".
+        """
         for line in self.failed[:_SHOWN]:
             print(f"error: {line}", file=sys.stderr)
         if len(self.failed) > _SHOWN:
@@ -72,7 +76,7 @@ class Outcome:
         if self.code or len(self.written) + len(self.skipped) != 1:
             there = f", {len(self.skipped)} were there before" if self.skipped else ""
             bad = f", {len(self.failed)} failed" if self.failed else ""
-            print(f"{len(self.written)} written to {where}{there}{bad}")
+            print(f"{len(self.written)} written {where}{there}{bad}")
         elif self.skipped:
             print(f"{self.skipped[0]} is there already; --overwrite makes it anew")
         else:

@@ -11,6 +11,7 @@ import pytest
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.inference.engines import ServerEngine
 from ssrvae_tf.inference.identity import identity
+from ssrvae_tf.loading import places
 from ssrvae_tf.loading.places import SHIPPED
 
 
@@ -37,6 +38,16 @@ def test_weights_tell_not_what_a_model_is_called(tmp_path):
     assert len({identity(name) for name in ("faces-x4", "faces-x4-clean", "faces-style")}) == 3
     with pytest.raises(UserError, match="no such model"):
         identity("faces-x5")
+
+
+def test_a_run_is_told_by_the_weights_that_are_loaded_from_it(tmp_path):
+    shutil.copytree(SHIPPED / "faces-x4", tmp_path / "run")
+    (tmp_path / "run" / places.BEST).write_bytes(b"best")
+    before = identity(tmp_path / "run")
+    (tmp_path / "run" / places.WEIGHTS).write_bytes(b"newer, but no better")
+    assert identity(tmp_path / "run") == before
+    (tmp_path / "run" / places.BEST).write_bytes(b"better")
+    assert identity(tmp_path / "run") != before
 
 
 def test_files_of_networks_are_told_by_their_bytes(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorflow import keras
 
 from ssrvae_tf.models import EDSR
@@ -27,6 +28,7 @@ FORMS = {
     "uint8": lambda lr: (lr * 255).round().astype(np.uint8),
     "float64": lambda lr: lr.astype(np.float64),
     "tensor": tf.constant,
+    "Pillow": lambda lr: Image.fromarray(FORMS["uint8"](lr)),
     "list of one batch": lambda lr: [lr],
     "list of photos": list,
     "numbers": np.ndarray.tolist,
@@ -38,14 +40,14 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", sorted(FORMS.keys() - {"Pillow"}))
 def test_predict_takes_photos_in_every_form(network, wanted, form):
     sr = network.predict(FORMS[form](BATCH / np.float32(255)), verbose=0)
     assert sr.dtype == np.float32
     np.testing.assert_allclose(sr, wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("form", ["uint8", "float64", "tensor", "numbers"])
+@pytest.mark.parametrize("form", ["uint8", "float64", "tensor", "numbers", "Pillow"])
 def test_of_one_photo_comes_one_photo(network, wanted, form):
     sr = network.predict(FORMS[form](BATCH[0] / np.float32(255)), verbose=0)
     np.testing.assert_allclose(sr, wanted[0], atol=1e-6)

@@ -50,6 +50,25 @@ def test_faces_of_any_size_are_shrunk_by_the_scale_and_stay_in_range(model, side
     assert tf.reduce_min(made) >= 0 and tf.reduce_max(made) <= 1
 
 
+def test_photos_may_be_uint8_and_what_would_come_out_white_is_refused(model):
+    hr, style = (np.rint(255 * faces(2, size, size)).astype(np.uint8) for size in (32, 8))
+    wanted = model.degrade(hr / np.float32(255), style / np.float32(255), seed=1)
+    for given in (hr, tf.constant(hr), hr / 255.0):
+        np.testing.assert_array_equal(model.degrade(given, style, seed=1), wanted)
+    with pytest.raises(ValueError, match=r"hr has values from 0 to 255, \[0, 1\] is wanted: divide by 255"):
+        model.degrade(hr.astype(np.float32))
+    with pytest.raises(ValueError, match="style has values from 1 to 254"):
+        model.degrade(hr, style.astype(np.float32))
+    with pytest.raises(ValueError, match=r"hr has the shape \(32, 32, 3\), \(B, H, W, 3\) is wanted"):
+        model.degrade(hr[0])
+
+
+@pytest.mark.onednn
+def test_no_faces_become_no_faces(model):
+    for style in (None, faces(1, 8, 8)):
+        assert model.degrade(faces(0), style).shape == (0, 8, 8, 3)
+
+
 def test_the_seed_decides_everything(model):
     for style in (None, faces(2, 8, 8)):
         first, again, other = (model.degrade(faces(2), style, seed=seed) for seed in (1, [1, 0], 2))

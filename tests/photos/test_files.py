@@ -269,6 +269,13 @@ def test_what_cannot_be_read_is_named_with_the_reason(face, tmp_path):
         assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_raw_file_is_named_with_what_to_do(tmp_path):
+    for name, start in (("a.cr2", b"II*\0 and no more"), ("b.RAF", b"FUJIFILM")):
+        (tmp_path / name).write_bytes(start)
+        with pytest.raises(UserError, match=f"{name}: cannot be read .*: make TIFF or JPEG of them by a raw"):
+            read(tmp_path / name)
+
+
 def test_large_photos_are_refused_before_they_are_decoded_unless_the_limit_is_lifted(tmp_path):
     Image.new("1", (20_000, 10_000)).save(tmp_path / "a.png")  # beyond Pillow's own limit, too
     with pytest.raises(UserError, match=r"200 megapixels, the limit is 100: .* --max-megapixels"):

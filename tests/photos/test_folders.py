@@ -85,7 +85,11 @@ def test_photos_in_folders_of_a_named_folder_are_told(tmp_path, monkeypatch, cap
     assert len(found("d", "d/named", apart=[Path("d/out")])) == 2
     assert capsys.readouterr().err == "d: left out 2 photos in folders of it: --recursive takes them, too\n"
     assert len(found("d", recursive=True, apart=[Path("d/out")])) == 4 and capsys.readouterr().err == ""
+    Path("d/a.png").unlink()
+    with pytest.raises(UserError, match="^d: no photos found, but 3 photos in folders of it: --recursive takes them"):
+        found("d", apart=[Path("d/out")])
     monkeypatch.setattr(folders, "_NAMES", 1)
+    make(tmp_path, "d/a.png")
     found("d", apart=[Path("d/out"), Path("d/named")])
     assert "left out at least 1 photos" in capsys.readouterr().err
 
