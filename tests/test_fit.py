@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tensorflow import keras
 from tiny_runs import PLAIN, options, run, tiny
 
@@ -68,6 +69,13 @@ def test_a_run_without_a_name_goes_where_no_documented_command_does():
     assert config.with_place(config.parse([])).out == "runs/my_sr"
     documents = [Path(__file__).parents[1] / name for name in ("README.md", "docs/training.md", "docs/deployment.md")]
     assert all(f"runs/my_{stage}" not in path.read_text() for path in documents for stage in ("sr", "style"))
+
+
+def test_exchanged_folders_are_noticed(photo_folder, tmp_path, monkeypatch):
+    (tmp_path / "small").mkdir()
+    Image.new("RGB", (20, 30)).save(tmp_path / "small" / "a.png")
+    settings = dataclasses.replace(tiny("sr", tmp_path / "small", tmp_path / "run"), lr=str(photo_folder))
+    assert "photos of --hr are smaller" in error_of(settings, monkeypatch)
 
 
 def test_broken_files_are_named_and_too_few_are_an_error(photo_folder, tmp_path, monkeypatch, capsys):

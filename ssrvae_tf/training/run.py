@@ -27,6 +27,7 @@ from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
 from ssrvae_tf.metrics import Features
 from ssrvae_tf.photos.files import read_photo
+from ssrvae_tf.photos.folders import check_not_swapped, find_photos
 from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.training import held_back, pictures
 from ssrvae_tf.training.averages import Averages
@@ -295,6 +296,8 @@ def _read_photos(settings: FitConfig) -> dict[str, PhotoSet]:
     """HR and, where the stage uses them, LR photos."""
     batch, crop, progress = settings.batch_size, settings.crop, sys.stderr.isatty()
     size, lr_size = settings.hr_size, settings.hr_size // settings.scale
+    if settings.hr and settings.lr:
+        check_not_swapped(find_photos(settings.hr, "--hr"), find_photos(settings.lr, "--lr"))
     if settings.stage == "style":
         for name in ("hr", "lr"):
             if not getattr(settings, name):
