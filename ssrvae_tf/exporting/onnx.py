@@ -13,6 +13,7 @@ from tensorflow import keras
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.networks import network_file, with_chunk
 from ssrvae_tf.inference.engines import KerasEngine
+from ssrvae_tf.terminal import saying
 
 _OPSET = 17
 _MOST = 1e-4
@@ -39,9 +40,10 @@ def export_onnx(model: keras.Model, path: str | os.PathLike) -> Path:
         spec = [tf.TensorSpec([None, None, None, 3], tf.float32, name="lr")]
         function = tf.function(lambda lr: {"sr": whole(lr, training=False)}, input_signature=spec)
         logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-        tf2onnx.convert.from_function(function, spec, opset=_OPSET, output_path=os.fspath(part))
-        session = onnxruntime.InferenceSession(os.fspath(part), providers=["CPUExecutionProvider"])
-        apart = max(_apart(KerasEngine(model), session, size) for size in _SIZES)
+        with saying(f"making {path}"):
+            tf2onnx.convert.from_function(function, spec, opset=_OPSET, output_path=os.fspath(part))
+            session = onnxruntime.InferenceSession(os.fspath(part), providers=["CPUExecutionProvider"])
+            apart = max(_apart(KerasEngine(model), session, size) for size in _SIZES)
         if apart > _MOST:
             raise UserError(f"--onnx {path}: onnxruntime differs from Keras by {apart:.1e}: not written")
         print(f"largest difference to Keras {apart:.1e}")

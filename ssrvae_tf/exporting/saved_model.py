@@ -26,6 +26,7 @@ from ssrvae_tf.models import SRNetwork, StyleVAE
 from ssrvae_tf.models.empty_batches import of_any_batch
 from ssrvae_tf.models.style_vae import LossWeights
 from ssrvae_tf.photos.writing import runs
+from ssrvae_tf.terminal import saying
 from ssrvae_tf.versions import KEPT, LAST, numbered, taken
 
 MAX_PIXELS = 65_536  # of a photo as bytes: attention's time grows with the square of it, to half a minute on two cores
@@ -89,7 +90,8 @@ def export_saved_model(
     try:
         _remove_unfinished(base)
         part.mkdir(parents=True)
-        _write(model, part, base.resolve().name, max_pixels, files_from)
+        with saying(f"making {target}"):
+            _write(model, part, base.resolve().name, max_pixels, files_from)
         os.replace(part, target)
         _remove_old(base, target, keep)
     except (OSError, tf.errors.OpError) as error:

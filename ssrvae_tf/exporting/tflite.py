@@ -21,6 +21,7 @@ from ssrvae_tf.inference.engines import KerasEngine, TFLiteEngine
 from ssrvae_tf.layers import LARB
 from ssrvae_tf.metrics import psnr
 from ssrvae_tf.models import SRNetwork
+from ssrvae_tf.terminal import saying
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int16x8")
 _SIDE = 32  # of the faces that a file is calibrated and compared with Keras on
@@ -56,10 +57,13 @@ def export_tflite(
     with network_file(model, path, "--tflite", "TFLite") as part:
         pairs = faces(calibrate, model.scale, fixed_size or (_SIDE, _SIDE))
         what = f"Enlarges photos {model.scale} times (quantization: {quantize}). For research only."
-        file = _converted(model, quantize, fixed_size, pairs)
-        part.write_bytes(with_metadata(file, model.name, what, __version__, "Apache-2.0; weights: research only"))
         try:
-            print(_compared(model, part, pairs))
+            with saying(f"making {path}"):
+                file = _converted(model, quantize, fixed_size, pairs)
+                file = with_metadata(file, model.name, what, __version__, "Apache-2.0; weights: research only")
+                part.write_bytes(file)
+                compared = _compared(model, part, pairs)
+            print(compared)
         except MemoryError as error:
             size = "--fixed-size {}x{}".format(*fixed_size) if fixed_size else f"--tflite {path}"
             raise UserError(f"{size}: it takes more memory than there is ({error}): take a smaller one") from error

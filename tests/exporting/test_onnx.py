@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tiny_runs import small_style_vae
 
+from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.onnx import export_onnx
 from ssrvae_tf.models import SRNetwork
@@ -11,12 +12,15 @@ from ssrvae_tf.models import SRNetwork
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
 
 
-def test_any_size_gives_what_keras_gives(tmp_path, capsys):
+def test_any_size_gives_what_keras_gives(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "width", lambda: 250)
     model = SRNetwork(2, 8, 1, 1, chunk=64, kernel_size=3)
     rng = np.random.default_rng(0)
     model.set_weights([value + rng.normal(0, 0.05, value.shape) for value in model.get_weights()])
     path = export_onnx(model, tmp_path / "a.onnx")
-    assert "largest difference to Keras" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "largest difference to Keras" in printed.out
+    assert printed.err.startswith(f"making {path} ..."), "a terminal says what takes so long"
     assert [each.name for each in tmp_path.iterdir()] == ["a.onnx"]
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_inputs()] == ["lr"]

@@ -10,6 +10,7 @@ from tensorflow import keras
 from tensorflow.lite.tools import flatbuffer_utils
 from tiny_runs import small_style_vae
 
+from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.tflite import export_tflite
 from ssrvae_tf.inference.engines import TFLiteEngine
@@ -64,10 +65,13 @@ def test_a_file_upscales_photos(network, path):
 
 
 @pytest.mark.parametrize("quantize, most", [("float16", 2e-3), ("dynamic", 0.1)])
-def test_quantised_files_are_near_and_say_how_near(quantize, most, tmp_path, capsys):
+def test_quantised_files_are_near_and_say_how_near(quantize, most, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "width", lambda: 250)
     network = lively(EDSR(2, 8, 1))
     path = export_tflite(network, tmp_path / "a.tflite", quantize, (12, 20))
-    assert "largest difference to Keras" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "largest difference to Keras" in printed.out
+    assert printed.err.startswith(f"making {path} ..."), "a terminal says what takes so long"
     engine = TFLiteEngine(path)
     assert engine.fixed_size == (12, 20) and engine.scale == 2
     np.testing.assert_allclose(engine(lr(12, 20)), network.predict(lr(12, 20), verbose=0), atol=most)
