@@ -38,7 +38,6 @@ def degrade_beam(
     This is `ssrvae_tf.degrade`, with the same pixels, as an Apache Beam pipeline: what a photo becomes depends on its
     place below the glob's first folder and on `seed` only. Pairs that are there already are skipped, unless something
     else made them. Options that are not listed are Beam's: --runner, --direct_num_workers, --temp_location, ...
-    Arguments that are not listed are as for `ssrvae_tf.degrade.degrade_files`.
 
     Args:
         hr: sharp photos on any filesystem that Beam knows: a glob in quotes, such as 'gs://BUCKET/**.jpg', where **
@@ -47,6 +46,8 @@ def degrade_beam(
         flags: Beam's options, as on its command lines.
         style: a StyleVAE by run or name, on this machine and on each worker.
         real: a glob of real small photos, one of which, by chance, gives each its style; else it draws them.
+
+    Other arguments are as for `ssrvae_tf.degrade.degrade_files`.
 
     Returns:
         A `ssrvae_tf.beam.pipeline.Outcome`.

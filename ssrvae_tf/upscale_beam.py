@@ -38,8 +38,7 @@ def upscale_beam(
     """Enlarge all photos that a glob matches: the work of `ssrvae_tf.upscale` as an Apache Beam pipeline.
 
     Results that are there already are skipped, unless something else made them. Options that are not listed are
-    Beam's: --runner, --direct_num_workers, --temp_location, ... Arguments that are not listed are as for
-    `ssrvae_tf.upscale.upscale_files`.
+    Beam's: --runner, --direct_num_workers, --temp_location, ...
 
     Args:
         pattern: photos on any filesystem that Beam knows: a glob in quotes, such as 'gs://BUCKET/**.jpg', where **
@@ -47,6 +46,8 @@ def upscale_beam(
         output: the folder of results, which keeps the structure below the glob's first folder.
         flags: Beam's options, as on its command lines.
         model: shipped weights, folder of a run, exported SavedModel or .tflite file, on all machines.
+
+    Other arguments are as for `ssrvae_tf.upscale.upscale_files`.
 
     Returns:
         A `ssrvae_tf.beam.pipeline.Outcome`.
