@@ -21,7 +21,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.photos import records
-from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES, add_heif, advice, open_image, packet_of
+from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, RAW, SUFFIXES, add_heif, advice, open_image, packet_of
 from ssrvae_tf.photos.writing import replacing
 
 _LONGEST = {"jpeg": 65_500, "webp": 16_383}
@@ -120,8 +120,7 @@ def read_photo(path, at_least=None) -> np.ndarray:
 def _unreadable(path: Path, error: Exception) -> UserError:
     unknown = isinstance(error, Image.UnidentifiedImageError)
     reason = "not a photo that Pillow reads" if unknown else one_line(error) or type(error).__name__
-    foreign = unknown or isinstance(error, pyvips.Error)  # raw files may begin as TIFFs do
-    todo = foreign and advice(os.path.splitext(path)[1]) or "repair or remove it"
+    todo = unknown and advice(os.path.splitext(path)[1]) or "repair or remove it"
     return UserError(f"{path}: cannot be read ({reason}): {todo}")
 
 
@@ -164,6 +163,8 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image | pyvips.
     path = Path(path)
     if os.path.isdir(path):
         raise UserError(f"{path}: a folder, a photo is wanted")
+    if path.suffix.lower() in RAW and path.exists():  # many are TIFFs, whose first picture is a thumbnail
+        raise UserError(f"{path}: cannot be read (a raw file): {advice(path.suffix)}")
     try:
         if not path.stat().st_size:
             raise UserError(f"{path}: an empty file: repair or remove it")

@@ -13,7 +13,7 @@ FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
 MAX_MEGAPIXELS = 100.0
 _HEIF = (".heic", ".heics", ".heif", ".heifs", ".hif", ".avif")
-_RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw")
+RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw")
 _LIMIT = threading.Lock()
 
 
@@ -51,4 +51,4 @@ def advice(kind: str) -> str:
     """
     if kind.lower() in _HEIF:
         return "pip install 'ssrvae_tf[heif]' reads them"
-    return "make TIFF or JPEG of them by a raw converter" if kind.lower() in _RAW else ""
+    return "make TIFF or JPEG of them by a raw converter" if kind.lower() in RAW else ""

@@ -269,11 +269,14 @@ def test_what_cannot_be_read_is_named_with_the_reason(face, tmp_path):
         assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_raw_file_is_named_with_what_to_do(tmp_path):
-    for name, start in (("a.cr2", b"II*\0 and no more"), ("b.RAF", b"FUJIFILM")):
-        (tmp_path / name).write_bytes(start)
-        with pytest.raises(UserError, match=f"{name}: cannot be read .*: make TIFF or JPEG of them by a raw"):
+def test_of_a_raw_file_no_thumbnail_is_taken_but_what_to_do_is_told(face, tmp_path):
+    face.save(tmp_path / "a.NEF", "TIFF")
+    (tmp_path / "b.raf").write_bytes(b"FUJIFILM")
+    for name in ("a.NEF", "b.raf"):
+        with pytest.raises(UserError, match=rf"{name}: cannot be read \(a raw file\): make TIFF or JPEG of them"):
             read(tmp_path / name)
+    with pytest.raises(UserError, match="c.cr2: no such file"):
+        read(tmp_path / "c.cr2")
 
 
 def test_large_photos_are_refused_before_they_are_decoded_unless_the_limit_is_lifted(tmp_path):
