@@ -22,7 +22,7 @@ def evaluate(
     style: Optional[Folder] = None,
     features: Optional[Annotated[str, "PATH"]] = None,
     grid: bool = False,
-    side: PositiveInt = 448,
+    side: Optional[PositiveInt] = None,
     unusual: bool = False,
     limit: Optional[PositiveInt] = None,
     crop: Optional[PositiveInt] = None,
@@ -50,7 +50,7 @@ def evaluate(
         style: real small photos that the StyleVAE takes styles from; else it draws them itself.
         features: SavedModel images -> features, for distances; else the published Inception.
         grid: measure on known photos in known ways.
-        side: whole photos of the grid are shrunk until no side is longer.
+        side: whole photos of the grid are shrunk until no side is longer; 448 unless told.
         unusual: also harm them in seven ways that are rare.
         limit: at most so many photos of each folder, drawn at random.
         crop: use a square of each HR photo, so many pixels wide and high.
@@ -65,7 +65,7 @@ def evaluate(
         raise UserError("--degrade makes pairs of --hr, --lr takes real small photos: give one of the two")
     places = {"lr": lr, "style": style, "features": features}
     others = {"degrade": degrade, "crop": crop, "framing": framing, **places}
-    unused = [name for name, value in others.items() if value] if grid else ["unusual"] if unusual else []
+    unused = [name for name, value in (others if grid else {"side": side, "unusual": unusual}).items() if value]
     if unused:
         raise UserError(f"--{unused[0]}: {'not for' if grid else 'only for'} --grid: leave one of the two out")
     if not (grid or lr) and features:
@@ -93,7 +93,7 @@ def evaluate(
         if folders.is_style_vae(network):
             raise UserError(f"--model {model} is a StyleVAE: --grid is for SR networks")
         found = folders.evaluate_grid(
-            lambda lr: upscale(lr, network), network.scale, sets, side, unusual, limit, seed, name
+            lambda lr: upscale(lr, network), network.scale, sets, side or folders.GRID_SIDE, unusual, limit, seed, name
         )
         print(found.table())
         if out:

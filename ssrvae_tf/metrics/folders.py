@@ -20,6 +20,7 @@ from ssrvae_tf.terminal import Bar
 
 _SIDE = 128  # HR size of the shipped models
 _SMALLEST = 11  # SSIM's window
+GRID_SIDE = 448  # of photos: so large are faces and scenes that are looked at
 
 
 def evaluate(
@@ -100,7 +101,7 @@ def evaluate_grid(
     enlarge: Callable,
     scale: int,
     hr: dict[str, str | Path],
-    side: int = 448,
+    side: int = GRID_SIDE,
     unusual: bool = False,
     limit: int | None = None,
     seed: int = 0,
@@ -112,7 +113,7 @@ def evaluate_grid(
         enlarge: uint8 (h, w, 3) -> uint8 (scale h, scale w, 3), such as `ssrvae_tf.upscale` with a model.
         scale: by which it enlarges.
         hr: set -> folder of sharp photos.
-        side: photos are shrunk until no side is longer: so large are faces and scenes that are looked at.
+        side: photos are shrunk until no side is longer.
         unusual: also harm them as `ssrvae_tf.metrics.grid.UNUSUAL` says.
         limit: at most so many photos of each folder, drawn by `seed`.
         seed: of the drawing of photos, and of noise.
