@@ -1,6 +1,7 @@
 # make demo   upscale a shipped photo and write demo.png
 # make test   run the tests            (TESTS="tests/layers -k attention" for some of them)
-# make test-onednn   run those of exports, engines and servers with TensorFlow's oneDNN and without
+# make test-onednn
+#             run those of exports, engines and servers with TensorFlow's oneDNN and without
 # make lint   run the linter, and see that imports go one way
 # make clean  remove .venv and everything else that can be made again
 #
@@ -12,6 +13,7 @@ VERSIONS := constraints/tf2.15.txt
 BIN := $(VENV)/bin
 TESTS ?= tests
 JOBS ?= auto
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-onednn lint clean venv
 
@@ -19,8 +21,6 @@ venv: $(READY)
 
 demo: $(READY)
 	@$(BIN)/python -m ssrvae_tf.demo
-
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
 
 test: $(READY)
 	$(PYTEST) $(TESTS)

@@ -37,7 +37,7 @@ sys.argv[1:] = {arguments!r}
 errors.exit_cleanly(fit.main)
 """
 AFTER_A_STEP = "callbacks.EpochMeans.on_train_batch_end"
-BEFORE_A_RENAME = "pathlib.Path.replace"
+BEFORE_A_RENAME = "os.replace"
 
 
 def tiny(stage, photos, out, **changes) -> config.FitConfig:

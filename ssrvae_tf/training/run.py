@@ -29,6 +29,7 @@ from ssrvae_tf.metrics import Features
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import check_not_swapped, find_photos
 from ssrvae_tf.photos.samples import sample_photos
+from ssrvae_tf.photos.writing import remove_parts
 from ssrvae_tf.training import held_back, pictures
 from ssrvae_tf.training.averages import Averages
 from ssrvae_tf.training.beginning import start_as_enlargement
@@ -241,6 +242,7 @@ def _previous(out: Path, settings: FitConfig) -> FitConfig | None:
 
 def _claim(out: Path, settings: FitConfig, folders: dict[str, held_back.Folder]) -> None:
     try:
+        remove_parts(out)  # of a run that was killed
         configuration.write(settings, out / places.CONFIG)
         held_back.write(out, folders)
         versions = {"python": sys.version.split()[0], **{name: importlib.metadata.version(name) for name in _PACKAGES}}
