@@ -1,24 +1,9 @@
 import numpy as np
 import pytest
-from PIL import Image
+from two_colours import save, two_colours
 
 from ssrvae_tf.data import PhotoSet, photo_set
 from ssrvae_tf.errors import UserError
-
-RED, BLUE = (200, 20, 10), (10, 20, 200)
-
-
-def two_colours(width=40, height=32):
-    """Left half red, right half blue."""
-    pixels = np.empty((height, width, 3), np.uint8)
-    pixels[:, : width // 2], pixels[:, width // 2 :] = RED, BLUE
-    return Image.fromarray(pixels)
-
-
-def save(path, width=40, height=32, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    two_colours(width, height).save(path, **options)
-    return path
 
 
 def test_fit_shrinks_the_shorter_side_and_keeps_the_longer_whole(tmp_path):

@@ -3,26 +3,12 @@
 import numpy as np
 import pytest
 from PIL import Image
+from two_colours import BLUE, RED, save, two_colours
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos import files
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import find_photos
-
-RED, BLUE = (200, 20, 10), (10, 20, 200)
-
-
-def two_colours(width=40, height=32):
-    """Left half red, right half blue."""
-    pixels = np.empty((height, width, 3), np.uint8)
-    pixels[:, : width // 2], pixels[:, width // 2 :] = RED, BLUE
-    return Image.fromarray(pixels)
-
-
-def save(path, width=40, height=32, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    two_colours(width, height).save(path, **options)
-    return path
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK"])
