@@ -9,6 +9,7 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several test processes may share one
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -34,6 +35,18 @@ def photo_folder(tmp_path_factory):
             crop = photo.convert("RGB").crop((left, top, right, lower))
         name = f"{index:02}.{'png' if index % 3 else 'jpg'}"
         crop.save((folder / "more" if index >= 10 else folder) / name)
+    return folder
+
+
+@pytest.fixture
+def small_folder(tmp_path):
+    """Six small photos of 20x20 to 40x30."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        size = (20 + 2 * i, 20 + 4 * i, 3)
+        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(folder / f"{i}.png")
     return folder
 
 

@@ -11,7 +11,6 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.errors import UserError
@@ -61,18 +60,6 @@ def models(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", types.SimpleNamespace(load=load))
     return known
-
-
-@pytest.fixture
-def small_folder(tmp_path):
-    """Six small photos of 20x20 to 40x30."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(6):
-        size = (20 + 2 * i, 20 + 4 * i, 3)
-        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(folder / f"{i}.png")
-    return folder
 
 
 def test_the_command_prints_an_aligned_table_and_writes_json(models, photo_folder, tmp_path, capsys):

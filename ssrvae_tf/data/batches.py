@@ -123,8 +123,8 @@ def sr_batches(
     varied = zoom > 1 or everyday is not None
     if learnt and varied and not shares:
         raise ValueError("zoom and everyday need bicubic_share, wide_share or classical_share above 0")
-    hand_made = {"classical": classical_share > 0, "wide": wide_share > 0}
-    hand_made = [name for name, used in hand_made.items() if used or name == degrade]
+    shares_of = {"classical": classical_share, "wide": wide_share}
+    hand_made = [name for name, share in shares_of.items() if share or name == degrade]
     use_styles = learnt and styles is not None
     sides = [patch_size, styles.size] if use_styles else [patch_size]
 

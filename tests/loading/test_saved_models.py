@@ -99,14 +99,17 @@ def test_a_borrowed_saver_is_refused(tmp_path):
         check_saved_model(changed(folder, borrow))
 
 
+def saver_of(graph) -> str:
+    """The name of the function that saves."""
+    (name,) = [each.signature.name for each in graph.graph_def.library.function if "traced_save" in each.signature.name]
+    return name
+
+
 def test_a_saver_that_python_can_call_is_refused(tmp_path):
     folder = saved(tmp_path / "model", lambda x: {"y": x + 1.0})
 
     def expose(graph):
-        (name,) = [
-            each.signature.name for each in graph.graph_def.library.function if "traced_save" in each.signature.name
-        ]
-        graph.object_graph_def.concrete_functions[name].SetInParent()
+        graph.object_graph_def.concrete_functions[saver_of(graph)].SetInParent()
 
     with pytest.raises(UserError, match="SaveV2"):
         check_saved_model(changed(folder, expose))
@@ -116,10 +119,7 @@ def test_a_saver_that_only_a_node_of_the_object_graph_names_is_refused(tmp_path)
     folder = saved(tmp_path / "model", lambda x: {"y": x + 1.0})
 
     def expose(graph):
-        (name,) = [
-            each.signature.name for each in graph.graph_def.library.function if "traced_save" in each.signature.name
-        ]
-        graph.object_graph_def.nodes.add().bare_concrete_function.concrete_function_name = name
+        graph.object_graph_def.nodes.add().bare_concrete_function.concrete_function_name = saver_of(graph)
 
     with pytest.raises(UserError, match="SaveV2"):
         check_saved_model(changed(folder, expose))

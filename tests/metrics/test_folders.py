@@ -25,18 +25,6 @@ class Style(Model):
         return np.asarray(hr)[:, ::2, ::2]
 
 
-@pytest.fixture
-def small_folder(tmp_path):
-    """Six small photos of 20x20 to 40x30."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(6):
-        size = (20 + 2 * i, 20 + 4 * i, 3)
-        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(folder / f"{i}.png")
-    return folder
-
-
 def test_whole_photos_are_cut_to_a_multiple_of_the_scale(photo_folder):
     photos = read_hr(photo_folder, None, 8)
     assert len(photos) == 12
