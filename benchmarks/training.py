@@ -21,9 +21,9 @@ from typing import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
+import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.layers import local_relation
 from ssrvae_tf.models import EDSR, SRNetwork

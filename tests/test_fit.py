@@ -4,9 +4,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 from PIL import Image
-from tensorflow import keras
 from tiny_runs import PLAIN, options, run, tiny
 
 from ssrvae_tf import config, fit

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
-from tensorflow import keras
 
 from ssrvae_tf import config
 from ssrvae_tf.models import StyleVAE

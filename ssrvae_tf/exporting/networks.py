@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Iterator
 
-from tensorflow import keras
+import keras
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.models import SRNetwork

@@ -6,9 +6,9 @@ import logging
 import os
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.networks import network_file, with_chunk

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 from tensorflow.core.protobuf import saved_model_pb2
 
 from ssrvae_tf import config as configuration

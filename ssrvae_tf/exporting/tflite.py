@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf import __version__
 from ssrvae_tf.errors import UserError

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import keras
 import tensorflow as tf
-from tensorflow import keras
 
 # exp(30) is far beyond any score of a trained critic; the limit keeps one wild score from ending a training in NaN.
 _LARGEST_EXPONENT = 30.0

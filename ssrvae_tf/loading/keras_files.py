@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from tensorflow import keras
+import keras
 
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.loading.places import WANTED

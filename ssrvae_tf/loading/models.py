@@ -10,9 +10,9 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf import config as configuration
 from ssrvae_tf.errors import UserError, one_line

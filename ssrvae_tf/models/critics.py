@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import keras
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.layers import high_pass, mean_and_deviation, shift_mirrored
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 
+import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUpsampling
 from ssrvae_tf.models.empty_batches import of_any_batch

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow import keras
 
 tfd = tfp.distributions
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow import keras
 
 from ssrvae_tf.config import LossWeights
 from ssrvae_tf.layers import StatisticsNetwork, bicubic_shrink, local_mean, mutual_information_bound

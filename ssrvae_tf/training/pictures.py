@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, bicubic, sr_batches, style_batches

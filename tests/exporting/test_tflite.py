@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import re
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tensorflow import keras
 from tensorflow.lite.tools import flatbuffer_utils
 from tiny_runs import small_style_vae
 

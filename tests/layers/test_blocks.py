@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.layers import GARB, ICNR, LARB, ResidualBlock, SubPixelUpsampling
 from tests.layers import reference

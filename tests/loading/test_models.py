@@ -5,10 +5,10 @@ import pickle
 import zipfile
 
 import h5py
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 from tiny_runs import tiny, weights
 from tiny_saved_models import Bicubic, save
 

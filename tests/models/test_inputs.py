@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tensorflow import keras
 
 from ssrvae_tf.models import EDSR
 from ssrvae_tf.models.inputs import checked, photos_of

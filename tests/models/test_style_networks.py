@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.models.style_networks import ContentEncoder, Generator, StyleEncoder
 from tests.layers import reference

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from ssrvae_tf.data import bicubic
 from ssrvae_tf.models import LossWeights, StyleVAE

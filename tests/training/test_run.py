@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
-from tensorflow import keras
 from tiny_runs import PLAIN, run, tiny, weights
 
 from ssrvae_tf import load
