@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import sys
 from pathlib import Path
-from typing import Callable, List, Literal, Optional, Union
+from typing import Annotated, Callable, List, Literal, Optional, Tuple, Union
 
 import yaml
 
@@ -122,6 +122,8 @@ class FitConfig:
         everyday_share: share of stage sr's patches that are of --everyday.
         zoom: half of stage sr's patches of faces are enlarged by up to this, so that it knows larger faces.
         colour_weight: of the error of a patch's mean colour beside L1, which alone lets colours drift.
+        perceptual: PATH:WEIGHT, of the L1 between features, with a SavedModel that has a signature `levels`.
+        adversarial: of a discriminator that is trained beside stage sr's network, such as 0.006; needs --init.
         sharpen: amount of an unsharp mask, 1 pixel wide, on stage sr's targets; 0.5 makes results crisper.
         batch_size: samples of a step, over all devices.
         epochs: epochs to train in all.
@@ -132,7 +134,7 @@ class FitConfig:
         log_steps: steps of which a row in steps.csv tells the means.
         picture_steps: steps from one sheet of pictures in TensorBoard to the next, besides those of epochs.
         learning_rate: of Adam.
-        critic_learning_rate: of the critics' Adam in stage style.
+        critic_learning_rate: of the Adam of stage style's critics, and of the discriminator in stage sr.
         schedule: constant, or cosine down to 1 % over all epochs.
         warmup_steps: of a linear rise of the learning rate at the beginning.
         ema: momentum of the average of weights that is kept as the result; 0 keeps the last weights.
@@ -162,6 +164,8 @@ class FitConfig:
     everyday_share: float = 0.25
     zoom: float = 1.0
     colour_weight: float = 0.0
+    perceptual: Optional[Annotated[str, "PATH:WEIGHT"]] = None
+    adversarial: float = 0.0
     sharpen: float = 0.0
     batch_size: int = 16
     epochs: int = 10
@@ -204,12 +208,45 @@ class FitConfig:
                 "their own, such as --wide-share 0.1"
             )
         self._check("zoom", lambda value: 1 <= value <= 8, "from 1 to 8")
-        for name in ("sharpen", "colour_weight"):
+        for name in ("sharpen", "colour_weight", "adversarial"):
             self._check(name, lambda value: value >= 0, "at least 0")
+        self._check_judges()
         self._check("ema", lambda value: 0 <= value < 1, "at least 0 and below 1")
         if not isinstance(self.val, str):
             self._check("val", lambda value: 0 <= value < 1, "a folder, or a share from 0 to below 1")
         self._check("seed", lambda value: 0 <= value < 2**31, "from 0 to 2147483647")
+
+    @property
+    def perceptual_features(self) -> Optional[Tuple[str, float]]:
+        """(folder of the SavedModel, weight) of `perceptual`."""
+        if self.perceptual is None:
+            return None
+        path, _, weight = self.perceptual.rpartition(":")
+        return path, float(weight)
+
+    @property
+    def judged(self) -> bool:
+        """Whether stage sr is trained by more than pixels, which costs PSNR by intent."""
+        return bool(self.adversarial or self.perceptual)
+
+    def _check_judges(self) -> None:
+        given = [name for name in ("adversarial", "perceptual") if getattr(self, name)]
+        if given and self.stage != "sr":
+            raise UserError(f"--{given[0]}: only for --stage sr: leave it out")
+        if given and not self.init:
+            raise UserError(f"--{given[0]}: needs weights that L1 has trained: add --init RUN, or a shipped name")
+        if given and self.patience:
+            raise UserError(f"--patience watches PSNR, which --{given[0]} gives up by intent: leave one of the two out")
+        if self.perceptual is not None:
+            try:
+                path, weight = self.perceptual_features
+                good = bool(path) and 0 <= weight < float("inf")
+            except ValueError:
+                good = False
+            if not good:
+                raise UserError(
+                    f"--perceptual {self.perceptual}: PATH:WEIGHT is wanted, such as models/efficientnet_lite0:0.05"
+                )
 
     def _check(self, name: str, good: Callable, wanted: str) -> None:
         value = functools.reduce(getattr, name.split("."), self)

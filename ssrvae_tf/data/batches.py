@@ -14,7 +14,7 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.resizing import resized
 
 # Independent streams of random numbers that share one seed.
-_HR, _LR, _STYLE, _KIND, _NOISE, _SHARE, _DEGRADE, _ZOOM = range(8)
+_HR, _LR, _STYLE, _KIND, _NOISE, _SHARE, _DEGRADE, _ZOOM, _REAL, _SHARP = range(10)
 _HAND_MADE = {"classical": classical, "wide": wide}
 # Everyday photos are larger than faces: from whole scenes to details.
 _EVERYDAY_ZOOM = (0.45, 1.3)
@@ -90,6 +90,7 @@ def sr_batches(
     everyday: PhotoSet | None = None,
     everyday_share: float = 0.0,
     start_step: int = 0,
+    unpaired: bool = False,
 ) -> tf.data.Dataset:
     """Pairs for the SR network, without end: (lr, hr) float32 in [0, 1], hr (B, P, P, 3), lr (B, P/scale, P/scale, 3).
 
@@ -109,6 +110,8 @@ def sr_batches(
         everyday: photos of at least patch_size, without faces, shown at sizes of their own, degraded as enlarged ones.
         everyday_share: the share of samples that are patches of `everyday`.
         start_step: the first step to give.
+        unpaired: give ({"lr": lr, "real": patches of `styles`, "sharp": of `hr`, never enlarged}, hr) instead, as many
+            of each, cut alike; `styles` of at least P / scale are needed.
 
     Raises:
         UserError: if patch_size is no multiple of `scale`.
@@ -127,11 +130,16 @@ def sr_batches(
     hand_made = [name for name, share in shares_of.items() if share or name == degrade]
     use_styles = learnt and styles is not None
     sides = [patch_size, styles.size] if use_styles else [patch_size]
+    sides += [patch_size // scale, patch_size] if unpaired else []
 
     def read(index):
         index = int(index)
         patch, own_size = _varied(hr, patch_size, seed, index, zoom, everyday, everyday_share)
-        return [patch, *([_pick(styles, styles.size, seed, _LR, index)] if use_styles else []), own_size]
+        images = [patch, *([_pick(styles, styles.size, seed, _LR, index)] if use_styles else [])]
+        if unpaired:
+            images += [_pick(styles, patch_size // scale, seed, _REAL, index)]
+            images += [_pick(hr, patch_size, seed, _SHARP, index)]
+        return [*images, own_size]
 
     def sample(index):
         *images, own_size = tf.numpy_function(read, [index], [tf.uint8] * len(sides) + [tf.bool], stateful=False)
@@ -139,6 +147,8 @@ def sr_batches(
         element = {"hr": _to_float(images[0]), "index": index, "own_size": tf.ensure_shape(own_size, ())}
         if use_styles:
             element["style"] = _to_float(images[1])
+        if unpaired:
+            element["real"], element["sharp"] = map(_to_float, images[-2:])
         kind, noise = _seed(seed, _KIND, index), _seed(seed, _NOISE, index)
         for name in hand_made:
             element[name] = _HAND_MADE[name](element["hr"], scale, kind, noise)
@@ -167,6 +177,8 @@ def sr_batches(
             lr = tf.where(chance < low, batch["wide"], lr)
         if bicubic_share > 0:
             lr = tf.where(chance < bicubic_share, batch["bicubic"], lr)
+        if unpaired:
+            lr = {"lr": lr, "real": batch["real"], "sharp": batch["sharp"]}
         return lr, unsharp_mask(hr, sharpen) if sharpen else hr
 
     batches = _samples(sample, batch_size, start_step)

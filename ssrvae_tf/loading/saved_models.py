@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Callable
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -106,3 +107,35 @@ def _functions(value) -> list:
 
 def _ops(functions: dict, savers: set[str]) -> set[str]:
     return {node.op for name in savers for node in functions[name] if node.op in _SAVER}
+
+
+def feature_levels(path: str | os.PathLike) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    """The two finest levels of a frozen feature network, for a perceptual loss.
+
+    Args:
+        path: folder of a SavedModel with a signature `levels`: images (B, H, W, 3) float32 in [0, 1] -> level_1,
+            level_2, ..., from fine to coarse, (B, h, w, C) each.
+
+    Returns:
+        A function of such images; gradients go through it.
+
+    Raises:
+        UserError: if there is no such model, or its graph reaches files or programs.
+    """
+    wanted = "a SavedModel with a signature `levels`, images -> level_1, level_2, is wanted"
+    if not (Path(path) / "saved_model.pb").is_file():
+        raise UserError(f"--perceptual {path}: no SavedModel there: {wanted}")
+    check_saved_model(path, "export the network again, with nothing but its numbers, for --perceptual")
+    model = tf.saved_model.load(os.fspath(path))
+    signature = model.signatures.get("levels")
+    takes = sorted(signature.structured_input_signature[1]) if signature else []
+    names = sorted(name for name in signature.structured_outputs if name.startswith("level_")) if signature else []
+    if takes != ["images"] or len(names) < 2:
+        raise UserError(f"--perceptual {path}: its signatures are {', '.join(sorted(model.signatures))}: {wanted}")
+
+    def run(images: tf.Tensor) -> list[tf.Tensor]:
+        # By way of `model`: a signature alone does not keep its variables alive.
+        levels = model.signatures["levels"](images=images)
+        return [levels[name] for name in names[:2]]
+
+    return run

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUpsampling
+from ssrvae_tf.models.adversarial import Adversary
 from ssrvae_tf.models.empty_batches import of_any_batch
 from ssrvae_tf.models.inputs import checked, is_array, photos_of
 from ssrvae_tf.models.steps import Stepper
@@ -30,10 +31,11 @@ class _SuperResolver(keras.Model):
     """A functional network lr (B, H, W, 3) -> sr (B, scale H, scale W, 3), float32 RGB in [0, 1], of any H and W.
 
     Trained with L1 on (lr, hr) batches. `colour_weight` is that of the mean colour's own error beside it: L1 alone
-    lets flat areas drift by a gray level or two.
+    lets flat areas drift by a gray level or two. `compile(adversary=...)` adds what an `Adversary` says of the results.
     """
 
     colour_weight = 0.0
+    adversary = None
 
     def __init__(self, scale: int, filters: int, body, keep_colours: bool = False, **kwargs):
         lr = keras.Input((None, None, 3), name="lr")
@@ -46,8 +48,9 @@ class _SuperResolver(keras.Model):
         super().__init__(lr, ClipAtInference(dtype="float32", name="sr")(x), **kwargs)
         self.scale, self.filters = scale, filters
 
-    def compile(self, optimizer="rmsprop", *args, **kwargs):
+    def compile(self, optimizer="rmsprop", *args, adversary: Adversary | None = None, **kwargs):
         super().compile(optimizer, *args, **kwargs)
+        self.adversary = adversary
         self.stepper = Stepper(self.optimizer)
         self.optimizer = self.stepper.optimizer
 
@@ -94,12 +97,27 @@ class _SuperResolver(keras.Model):
 
     def train_step(self, data):
         lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            error = self(lr, training=True) - hr
+        pairs, terms, judged = None, {}, None
+        if isinstance(lr, dict):  # besides pairs: real small photos, whose truth nobody knows, and sharp ones of others
+            pairs = tf.shape(hr)[0]
+            lr, hr = tf.concat([lr["lr"], lr["real"]], 0), tf.concat([hr, lr["sharp"]], 0)
+        with tf.GradientTape(persistent=True) as tape:
+            sr = self(lr, training=True)
+            error = (sr - hr)[:pairs]
             l1, colour = tf.reduce_mean(tf.abs(error)), tf.reduce_mean(tf.abs(tf.reduce_mean(error, [1, 2])))
-            loss = self.stepper.scaled(l1 + self.colour_weight * colour)
-        norm = self.stepper.minimise(tape, loss, self.trainable_variables)
-        return {"loss": l1, "colour": colour, "gradient_norm": norm}
+            total = l1 + self.colour_weight * colour
+            if self.adversary:
+                terms, judged = self.adversary.terms(sr, hr, lr, self.stepper.step, pairs)
+                total += tf.add_n([weight * term for weight, term in terms.values()])
+            loss = self.stepper.scaled(total)
+            if judged is not None:
+                critic_loss = self.adversary.stepper.scaled(judged)
+        figures = {"loss": l1, "colour": colour, **{name: term for name, (_, term) in terms.items()}}
+        figures["gradient_norm"] = self.stepper.minimise(tape, loss, self.trainable_variables)
+        if judged is not None:
+            self.adversary.stepper.minimise(tape, critic_loss, self.adversary.discriminator.trainable_variables)
+            figures["critic"] = judged
+        return figures
 
     def test_step(self, data):
         lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)

@@ -104,12 +104,14 @@ class Schedule:
         checkpoint_steps, checkpoint_minutes: from one checkpoint to the next.
         picture_steps: from one sheet of pictures in TensorBoard to the next.
         patience: epochs in a row without a better validation after which a training ends.
+        keep_best: whether the weights of the best validation are kept, as the result, beside the newest ones.
     """
 
     checkpoint_steps: Optional[int] = None
     checkpoint_minutes: Optional[float] = None
     picture_steps: Optional[int] = None
     patience: Optional[int] = None
+    keep_best: bool = True
 
 
 class Results(keras.callbacks.Callback):
@@ -172,7 +174,8 @@ class Results(keras.callbacks.Callback):
             logs.update(figures)
             if self._validate:
                 logs.update(self._validate())
-                if logs.get(SCORE, -np.inf) > max(scores_of(self._table).values(), default=-np.inf):
+                best = max(scores_of(self._table).values(), default=-np.inf)
+                if self._schedule.keep_best and logs.get(SCORE, -np.inf) > best:
                     save_weights(self.model, self._folder / BEST)
             image.save(self._folder / "images" / f"epoch_{epoch + 1:04d}.png")
             self._table.add({"epoch": epoch + 1, **logs})

@@ -14,7 +14,7 @@ from ssrvae_tf.training.averages import Averages
 
 
 class Checkpoints:
-    """Weights, their averages, optimizers, and the steps made, which are the data's position too.
+    """Weights, their averages, optimizers, discriminators, and the steps made, which are the data's position too.
 
     Args:
         folder: where the newest two are kept.
@@ -24,8 +24,12 @@ class Checkpoints:
 
     def __init__(self, folder: Path, model: keras.Model, averages: Averages):
         steppers = [each for each in (model.stepper, getattr(model, "critic_stepper", None)) if each]
+        adversary = getattr(model, "adversary", None)
         checkpoint = tf.train.Checkpoint(
-            model=model, averages=averages.values, steppers=[stepper.state for stepper in steppers]
+            model=model,
+            averages=averages.values,
+            steppers=[stepper.state for stepper in steppers],
+            adversary=adversary.state if adversary else {},
         )
         self._stepper = model.stepper
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=2)

@@ -25,7 +25,9 @@ from ssrvae_tf.data import PhotoSet, sr_batches, style_batches
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
+from ssrvae_tf.loading.saved_models import feature_levels
 from ssrvae_tf.metrics import Features
+from ssrvae_tf.models.adversarial import Adversary
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import check_not_swapped, find_photos
 from ssrvae_tf.photos.samples import sample_photos
@@ -52,6 +54,7 @@ from ssrvae_tf.training.validation import validation
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-probability", "tensorflow-gan", "numpy", "pillow")
 _FIRST_LOOK = "faces-x4"
+_GAN_BETA_1 = 0.5  # of players who move against each other, where much momentum makes them circle
 
 
 def fit(settings: FitConfig) -> keras.Model:
@@ -87,6 +90,7 @@ def _train(settings: FitConfig) -> None:
     strategy = _fitting_strategy(settings)  # first of all that uses TensorFlow: several workers want it so
     several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     features = Features(settings.features) if settings.features and settings.stage == "style" else None
+    levels = feature_levels(settings.perceptual_features[0]) if settings.perceptual else None
     degrade = _degrader(settings)
     photos, kept = _hold_back(settings, _read_photos(settings), folders, before)
     steps = steps or max(1, len(photos["hr"]) // settings.batch_size)
@@ -105,7 +109,7 @@ def _train(settings: FitConfig) -> None:
 
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = _compiled(settings)
+        model = _compiled(settings, levels)
         averages = Averages(getattr(model, "optimized_variables", model.trainable_variables), settings.ema)
     checkpoints = Checkpoints(place / "checkpoints", model, averages)
     checkpoints.restore(out / "checkpoints")
@@ -119,8 +123,8 @@ def _train(settings: FitConfig) -> None:
         table.add({"epoch": 0, **validate()})
     draw = pictures.painter(model, settings, photos if settings.stage == "style" else shown, degrade)
     writer = tf.summary.create_file_writer(str(place / "tensorboard"))
-    names = (field.name for field in dataclasses.fields(Schedule))
-    schedule = Schedule(**{name: getattr(settings, name) for name in names})
+    names = [field.name for field in dataclasses.fields(Schedule) if hasattr(settings, field.name)]
+    schedule = Schedule(**{name: getattr(settings, name) for name in names}, keep_best=not settings.judged)
     if several_workers:
         schedule.checkpoint_minutes = None  # their clocks differ
     results = Results(
@@ -142,7 +146,7 @@ def _train(settings: FitConfig) -> None:
     if isinstance(stop.reason, signal.Signals):
         stop.leave(stop.reason)
     if validate and first_worker and settings.stage == "sr":
-        _say_how_good(table, averages, validate)
+        _say_how_good(table, averages, validate, settings.judged)
 
 
 def _all_done(settings: FitConfig, done: bool, changed: str) -> bool:
@@ -174,11 +178,12 @@ def _out_of_patience(table: Table, settings: FitConfig) -> bool:
     return True
 
 
-def _say_how_good(table: Table, averages: Averages, validate: Callable) -> None:
+def _say_how_good(table: Table, averages: Averages, validate: Callable, judged: bool) -> None:
     """On photos held back: what the result gains over bicubic, and over the weights that it started from."""
     scores, started = scores_of(table), table.column(SCORE).get(0)
     if scores:
-        score, bicubic = max(scores.values()), table.column(f"{SCORE}_bicubic")[max(scores)]
+        newest = max(scores)
+        score, bicubic = scores[newest] if judged else max(scores.values()), table.column(f"{SCORE}_bicubic")[newest]
     else:
         with averages.in_place():
             figures = validate()
@@ -187,7 +192,8 @@ def _say_how_good(table: Table, averages: Averages, validate: Callable) -> None:
     text += "" if score > bicubic else " (not better yet: train longer)"
     if started is not None:
         text += f"; the weights it started from {started:.2f}, {score - started:+.2f}"
-        text += "" if score > started else " (not better than those)"
+        worse = "what detail costs" if judged else "not better than those"
+        text += "" if score > started else f" ({worse})"
     print(text)
 
 
@@ -360,7 +366,16 @@ def _hold_back(
     return photos, kept
 
 
-def _compiled(settings: FitConfig) -> keras.Model:
+def _adversary(settings: FitConfig, levels: Callable | None, optimizer: Callable) -> Adversary | None:
+    """What judges stage sr's network beside L1, if anything does."""
+    if not settings.judged:
+        return None
+    critic = optimizer(settings.critic_learning_rate, _GAN_BETA_1) if settings.adversarial else None
+    levels_weight = settings.perceptual_features[1] if levels else 0.0
+    return Adversary(critic, settings.adversarial, levels, levels_weight, settings.seed)
+
+
+def _compiled(settings: FitConfig, levels: Callable | None = None) -> keras.Model:
     try:
         model = loading.build(settings)
     except ValueError as error:
@@ -374,13 +389,13 @@ def _compiled(settings: FitConfig) -> keras.Model:
     def optimizer(rate: float, beta_1: float = 0.9):
         return adam(rate, settings.schedule, steps, settings.warmup_steps, beta_1)
 
-    main = optimizer(settings.learning_rate)
+    main = optimizer(settings.learning_rate, _GAN_BETA_1 if settings.adversarial else 0.9)
     if settings.stage == "style":
         critic = optimizer(settings.critic_learning_rate, 0.5)
         model.compile(main, critic_optimizer=critic, seed=settings.seed)
         model.build_optimizers()
     else:
-        model.compile(main)
+        model.compile(main, adversary=_adversary(settings, levels, optimizer))
         model.colour_weight = settings.colour_weight
         model.optimizer.build(model.trainable_variables)
     return model
@@ -402,6 +417,7 @@ def _batches(settings: FitConfig, photos: dict[str, PhotoSet], degrade, start_st
         photos.get("lr"),
         everyday=photos.get("everyday"),
         start_step=start_step,
+        unpaired=bool(settings.adversarial and "lr" in photos),
         **{name: getattr(settings, name) for name in names},
     )
 

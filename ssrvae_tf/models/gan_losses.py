@@ -1,0 +1,22 @@
+"""Losses of adversarial training, by tensorflow-gan."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def looks_real(logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """The logistic loss of what should be judged real: the mean of weights * log(1 + exp(-logits)).
+
+    Of (score of the real photo - score of the made one) it is the relativistic paired discriminator's loss, of the
+    negative of that the generator's (arXiv 1807.00734, section 4.1).
+
+    Args:
+        logits: (B, h, w, 1) float32.
+        weights: (B, 1, 1, 1).
+    """
+    import tensorflow_gan as tfgan
+
+    loss = tfgan.losses.wargs.modified_generator_loss
+    mean = tf.compat.v1.losses.Reduction.SUM_OVER_BATCH_SIZE
+    return loss(logits, weights=weights, loss_collection=None, reduction=mean)
