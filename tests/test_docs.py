@@ -89,8 +89,12 @@ def make_feature_model(path: str) -> None:
         def features(self, images):
             return {"features": tf.concat(tf.nn.moments(images, (1, 2)), -1)}
 
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
+        def levels(self, images):
+            return {"level_1": images, "level_2": tf.nn.avg_pool2d(images, 2, 2, "SAME")}
+
     module = Colour()
-    tf.saved_model.save(module, path, {"serving_default": module.features})
+    tf.saved_model.save(module, path, {"serving_default": module.features, "levels": module.levels})
 
 
 def published_inception(images):
@@ -114,7 +118,8 @@ def of_the_package(name: str) -> list:
 @pytest.mark.parametrize("name", filter(of_the_package, TYPED_HERE))
 def test_commands_of_the_package_run_and_leave_what_they_name(name, folder):
     ran = of_the_package(name)
-    make_feature_model("models/inception")
+    for network in ("models/inception", "models/efficientnet"):
+        make_feature_model(network)
     for module, rest in (match.groups() for match in ran):
         if module.endswith("_beam"):
             pytest.importorskip("apache_beam")

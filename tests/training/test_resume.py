@@ -88,3 +88,22 @@ def test_a_finished_run_is_not_done_with_other_photos(photo_folder, tmp_path, ca
     capsys.readouterr()
     fit(dataclasses.replace(other, epochs=2, steps_per_epoch=None))
     assert f"going on with other photos: --hr {photo_folder} (12 photos)" in capsys.readouterr().out
+
+
+def test_an_adversarial_training_that_stops_goes_on_with_both_players(photo_folder, tmp_path, capsys):
+    start = tiny("sr", photo_folder, tmp_path / "start", epochs=1, steps_per_epoch=1, sr_network=PLAIN)
+    fit(start)
+    more = {"init": str(tmp_path / "start"), "adversarial": 0.1, "val": 0.25, "sr_network": PLAIN, "log_steps": 1}
+    broken, whole = (tiny("sr", photo_folder, tmp_path / name, **more) for name in ("broken", "whole"))
+    fit(dataclasses.replace(broken, max_minutes=1e-9))  # ends after the first step
+    fit(broken)
+    assert "going on after step 1 of 6" in capsys.readouterr().out
+    fit(whole)
+    got, wanted = weights(tmp_path / "broken"), weights(tmp_path / "whole")
+    for key, value in wanted.items():
+        np.testing.assert_allclose(got[key], value, rtol=0, atol=1e-6, err_msg=key)
+    for got, wanted in zip(*(rows(tmp_path / name, "steps.csv") for name in ("broken", "whole"))):
+        for name in ("critic", "adversarial", "matching", "drift"):
+            assert float(got[name]) == pytest.approx(float(wanted[name]), rel=1e-4)
+    # Detail costs PSNR, so the newest weights are the result, not those of the best validation.
+    assert not (tmp_path / "whole" / "best.weights.h5").exists()
