@@ -366,6 +366,11 @@ def portable(config: FitConfig) -> FitConfig:
     """A configuration without the folders of its maker."""
     nowhere = dict.fromkeys(("hr", "lr", "everyday", "val", "features", "out", "init"))
     nowhere["style"] = Path(config.style).name
+    if config.judged:  # which says what it began from, and who judged it
+        nowhere["init"] = Path(config.init).name
+    if config.perceptual:
+        path, weight = config.perceptual_features
+        nowhere["perceptual"] = f"{Path(path).name}:{weight:g}"
     return dataclasses.replace(config, **nowhere)
 
 

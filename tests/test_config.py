@@ -144,3 +144,10 @@ def test_help_names_every_field_with_its_default(capsys):
     assert end.value.code == 0
     assert "--sr-network.local-blocks" in text and "--style-vae.weights.kl" in text and "[0.0001]" in text
     assert len(text.splitlines()) < 100
+
+
+def test_what_is_shipped_names_its_judge_and_beginning_but_no_folders():
+    given = {"adversarial": 0.01, "perceptual": "/home/me/net:0.05", "init": "/home/me/runs/start", "hr": "/home/me/faces"}
+    shipped = config.portable(config.from_dict(given))
+    assert (shipped.hr, shipped.init, shipped.perceptual) == (None, "start", "net:0.05")
+    assert config.portable(config.from_dict({"init": "/home/me/runs/start"})).init is None
