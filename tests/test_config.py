@@ -147,7 +147,7 @@ def test_help_names_every_field_with_its_default(capsys):
 
 
 def test_what_is_shipped_names_its_judge_and_beginning_but_no_folders():
-    given = {"adversarial": 0.01, "perceptual": "/home/me/net:0.05", "init": "/home/me/runs/start", "hr": "/home/me/faces"}
-    shipped = config.portable(config.from_dict(given))
+    given = {"perceptual": "/home/me/net:0.05", "init": "/home/me/runs/start", "hr": "/home/me/faces"}
+    shipped = config.portable(config.from_dict({**given, "adversarial": 0.01}))
     assert (shipped.hr, shipped.init, shipped.perceptual) == (None, "start", "net:0.05")
     assert config.portable(config.from_dict({"init": "/home/me/runs/start"})).init is None

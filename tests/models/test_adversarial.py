@@ -69,8 +69,9 @@ def test_the_discriminator_is_its_equation():
 
 def test_blurred_photos_teach_the_discriminator_but_not_the_network():
     judge, sr, step = adversary(), tf.Variable(random(2, 16, 16, 3)), tf.Variable(3, dtype=tf.int64)
+    hr, lr = tf.constant(random(2, 16, 16, 3, seed=1)), tf.constant(blurred(2, 4, 4, 3))
     with tf.GradientTape(persistent=True) as tape:
-        terms, critic = judge.terms(sr, tf.constant(random(2, 16, 16, 3, seed=1)), tf.constant(blurred(2, 4, 4, 3)), step)
+        terms, critic = judge.terms(sr, hr, lr, step)
         own = tf.add_n([term for _, term in terms.values()])
     assert np.all(tape.gradient(own, sr).numpy() == 0)
     assert all(np.any(each != 0) for each in tape.gradient(critic, judge.discriminator.trainable_variables[::2]))
