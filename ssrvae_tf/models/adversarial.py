@@ -15,6 +15,9 @@ from ssrvae_tf.models.steps import Stepper
 # Mean high-pass of a small photo, of 1, at which invented detail begins to be asked for, and where it is in full.
 _SOFT, _SHARP = 0.004, 0.014
 _SHIFT = 7
+# The cheapest texture is one pattern in each small photo's pixel. Dear enough that other texture is cheaper.
+_LATTICE_WEIGHT = 4.0
+_WINDOW = 5
 
 
 class PairDiscriminator(keras.layers.Layer):
@@ -108,6 +111,7 @@ class Adversary:
             of_sr, of_hr = self.levels(sr[:pairs]), self.levels(hr[:pairs])
             terms["perceptual"] = self.levels_weight, relative_l1(of_sr, of_hr)
         if self.discriminator:
+            terms["lattice"] = _LATTICE_WEIGHT, lattice(sr, hr, lr, pairs)
             gate = invites_detail(lr)
             shown = self._shown(sr, hr, lr, step, pairs)
             of_hr, of_sr = zip(*(tf.split(each, 2) for each in self.discriminator(shown)))
@@ -148,6 +152,18 @@ def drift(sr: tf.Tensor, lr: tf.Tensor) -> tf.Tensor:
     """How far results, shrunk again, are from their small photos (B, h, w, 3), noise aside: mean |difference|."""
     scale = sr.shape[1] // lr.shape[1]
     return tf.reduce_mean(tf.abs(local_mean(bicubic_shrink(sr, scale) - lr, 3)))
+
+
+def lattice(sr: tf.Tensor, hr: tf.Tensor, lr: tf.Tensor, pairs: tf.Tensor | None = None) -> tf.Tensor:
+    """How strong a pattern is that comes again in each pixel of the small photo.
+
+    The mean |.| of what the fine detail of each of its scale^2 sub-pixels differs by from the truth's, on the average
+    of 5x5 neighbours: texture that does not repeat averages out. Photos from number `pairs` on have no truth, and
+    should have no such pattern.
+    """
+    scale = sr.shape[1] // lr.shape[1]
+    error = sr - hr if pairs is None else tf.concat([sr[:pairs] - hr[:pairs], sr[pairs:]], 0)
+    return tf.reduce_mean(tf.abs(local_mean(tf.nn.space_to_depth(high_pass(error), scale), _WINDOW)))
 
 
 def relative_l1(made, true, weights: tf.Tensor | float = 1.0) -> tf.Tensor:
