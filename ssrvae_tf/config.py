@@ -21,7 +21,6 @@ MAY_CHANGE = (
 )
 # Degradations that need no styleVAE.
 NO_MODEL = ("bicubic", "classical", "wide")
-_OTHER_MODEL = {"style": "sr_network", "sr": "style_vae"}
 
 
 @dataclasses.dataclass
@@ -98,11 +97,27 @@ class SRNetworkSettings:
 
 
 @dataclasses.dataclass
+class BaselineSettings:
+    """Stage 2's network if it is one that the paper compares with; see `ssrvae_tf.models.baselines`.
+
+    Args:
+        filters: width; 256 for the large EDSR.
+        blocks: residual or dense blocks; 32 for the large EDSR.
+        layers_per_block: convolutions in each of RDN's blocks.
+    """
+
+    filters: int = 64
+    blocks: int = 16
+    layers_per_block: int = 8
+
+
+@dataclasses.dataclass
 class FitConfig:
     """Train one of the two stages.
 
     Args:
         stage: style (styleVAE, from unpaired faces) or sr (the super-resolution network, on pairs).
+        network: of stage sr: ssrvae, or srcnn, edsr, rdn, srgan, which take the same pairs.
         hr: folder of high-resolution photos.
         lr: folder of real low-resolution photos: needed by stage style; stage sr takes real styles from it.
         everyday: folder of sharp photos of anything but faces, for stage sr: what it shall not harm.
@@ -122,8 +137,8 @@ class FitConfig:
         everyday_share: share of stage sr's patches that are of --everyday.
         zoom: half of stage sr's patches of faces are enlarged by up to this, so that it knows larger faces.
         colour_weight: of the error of a patch's mean colour beside L1, which alone lets colours drift.
-        perceptual: PATH:WEIGHT, of the L1 between features, with a SavedModel that has a signature `levels`.
-        adversarial: of a discriminator that is trained beside stage sr's network, such as 0.006; needs --init.
+        perceptual: of the L1 between features of a SavedModel with a signature `levels`.
+        adversarial: of a discriminator beside stage sr's network, such as 0.006; needs --init.
         sharpen: amount of an unsharp mask, 1 pixel wide, on stage sr's targets; 0.5 makes results crisper.
         batch_size: samples of a step, over all devices.
         epochs: epochs to train in all.
@@ -142,9 +157,11 @@ class FitConfig:
         seed: of weights, batches and noise.
         style_vae: stage style's model.
         sr_network: stage sr's model.
+        baseline: stage sr's model where --network is another than ssrvae.
     """
 
     stage: Literal["style", "sr"] = "sr"
+    network: Literal["ssrvae", "srcnn", "edsr", "rdn", "srgan"] = "ssrvae"
     hr: Optional[str] = None
     lr: Optional[str] = None
     everyday: Optional[str] = None
@@ -184,11 +201,12 @@ class FitConfig:
     seed: int = 0
     style_vae: StyleVAESettings = dataclasses.field(default_factory=StyleVAESettings)
     sr_network: SRNetworkSettings = dataclasses.field(default_factory=SRNetworkSettings)
+    baseline: BaselineSettings = dataclasses.field(default_factory=BaselineSettings)
 
     def __post_init__(self):
         counts = ("batch_size", "epochs", "steps_per_epoch", "hr_size", "patch_size", "patience")
         counts += ("checkpoint_steps", "log_steps", "picture_steps")
-        for name in (*counts, "style_vae.filters", "style_vae.latent_dim", "sr_network.filters"):
+        for name in (*counts, "style_vae.filters", "style_vae.latent_dim", "sr_network.filters", "baseline.filters"):
             self._check(name, lambda value: value >= 1, "at least 1")
         for name in ("learning_rate", "critic_learning_rate", "max_minutes", "checkpoint_minutes"):
             self._check(name, lambda value: value > 0, "above 0")
@@ -254,7 +272,12 @@ class FitConfig:
             raise UserError(f"{command_line.flag(name)} {value}: it must be {wanted}")
 
 
-_NESTED = {"style_vae": StyleVAESettings, "style_vae.weights": LossWeights, "sr_network": SRNetworkSettings}
+_NESTED = {
+    "style_vae": StyleVAESettings,
+    "style_vae.weights": LossWeights,
+    "sr_network": SRNetworkSettings,
+    "baseline": BaselineSettings,
+}
 
 
 def parse(arguments: list[str] | None = None) -> FitConfig:
@@ -293,7 +316,7 @@ def _typed(read: Callable, words: list[str] = ()) -> FitConfig:
     values = command_line.typed(lambda: read(parser), fields, _names(), words).as_dict()
     values.pop("config")
     values["style_vae"]["weights"] = LossWeights(**values["style_vae"]["weights"])
-    for name in ("style_vae", "sr_network"):
+    for name in ("style_vae", "sr_network", "baseline"):
         values[name] = _NESTED[name](**values[name])
     return FitConfig(**values)
 
@@ -351,10 +374,16 @@ def flat(values: dict, prefix: str = "") -> dict:
 
 
 def resolved(config: FitConfig) -> dict:
-    """All fields as nested plain values, without the model of the other stage."""
+    """All fields as nested plain values, without the models that are not its own."""
     values = dataclasses.asdict(config)
-    del values[_OTHER_MODEL[config.stage]]
+    for name in _other_models(config.stage, config.network):
+        del values[name]
     return values
+
+
+def _other_models(stage: str, network: str) -> list[str]:
+    own = "style_vae" if stage == "style" else "sr_network" if network == "ssrvae" else "baseline"
+    return [name for name in ("style_vae", "sr_network", "baseline") if name != own]
 
 
 def with_place(config: FitConfig) -> FitConfig:
@@ -388,7 +417,8 @@ def read(path: str | Path) -> FitConfig:
     """
     try:
         values = yaml.safe_load(Path(path).read_text())
-        values.pop(_OTHER_MODEL[values["stage"]], None)
+        for name in _other_models(values["stage"], values.get("network", "ssrvae")):
+            values.pop(name, None)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the settings of a run: restore the file, or take another folder") from error
     return from_dict(values)

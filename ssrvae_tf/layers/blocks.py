@@ -17,10 +17,14 @@ class _SameShape(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("ssrvae_tf")
 class ResidualBlock(_SameShape):
-    """x + conv(relu(conv(x))), 3x3, without normalisation, as in EDSR.
+    """x + scale * conv(relu(conv(x))), 3x3, without normalisation, as in EDSR.
 
     (B, H, W, C) -> the same shape.
     """
+
+    def __init__(self, scale: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
 
     def build(self, input_shape):
         channels = input_shape[-1]
@@ -36,11 +40,15 @@ class ResidualBlock(_SameShape):
         self.built = True
 
     def call(self, x):
-        return x + self.change(x)
+        change = self.change(x)
+        return x + (change if self.scale == 1.0 else self.scale * change)
 
     def change(self, x):
-        """What the block adds to x."""
+        """What the block adds to x, `scale` times."""
         return self.second(self.first(x))
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
 
 
 class _AttentionBlock(_SameShape):

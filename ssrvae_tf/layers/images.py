@@ -21,6 +21,26 @@ def bicubic_shrink(images: tf.Tensor, scale: int) -> tf.Tensor:
     return images
 
 
+def bicubic_enlarge(images: tf.Tensor, scale: int) -> tf.Tensor:
+    """Enlarge by an integer factor as Pillow's BICUBIC: Keys kernel (a = -1/2), renormalised at borders.
+
+    Two convolutions divided by those of ones: any H and W, and plain TFLite operators.
+    """
+    places = (np.arange(scale) + 0.5) / scale - 0.5  # of a pixel's outputs, from its middle
+    taps = _keys(np.abs(np.arange(-2, 3)[:, None] - places)).astype("float32")[:, None, None, :]  # (5, 1, 1, scale)
+
+    def enlarge(images):
+        height, width, channels = images.shape[1] or tf.shape(images)[1], tf.shape(images)[2], images.shape[-1]
+        rows = tf.nn.conv2d(_planes(images), taps, 1, "SAME")  # (B C, H, W, scale)
+        rows = tf.reshape(tf.transpose(rows, [0, 1, 3, 2]), [-1, scale * height, width, 1])
+        return _channels(rows, channels)
+
+    for _ in range(2):
+        images = enlarge(images) / enlarge(tf.ones_like(images[:1, ..., :1]))
+        images = tf.transpose(images, [0, 2, 1, 3])
+    return images
+
+
 def _strided(images: tf.Tensor, kernel: np.ndarray, scale: int) -> tf.Tensor:
     channels = images.shape[-1]
     filters = np.repeat(kernel[:, :, None, None], channels, axis=2)

@@ -18,7 +18,7 @@ _LARGEST = 2**24  # bytes of a member, unpacked; weights may have more, but hard
 _RATIO = 20  # of the weights to the whole file
 _PACKAGE = "ssrvae_tf>"
 _BUILT_IN = {
-    "keras.layers": {"InputLayer", "Conv2D", "Dense", "Add", "Concatenate", "ReLU"},
+    "keras.layers": {"InputLayer", "Conv2D", "Dense", "Add", "Concatenate", "ReLU", "PReLU", "BatchNormalization"},
     "keras.initializers": {"Zeros", "Ones", "Constant", "GlorotUniform", "HeNormal", "VarianceScaling"},
     "keras.optimizers": {"Adam"},
 }

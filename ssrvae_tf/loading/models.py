@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import io
 import os
 import tempfile
@@ -19,26 +20,32 @@ from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.loading import keras_files
 from ssrvae_tf.loading.places import CONFIG, WEIGHTS, find, keras_file, weights_of
 from ssrvae_tf.loading.weight_files import check_weights
-from ssrvae_tf.models import SRNetwork, StyleVAE
+from ssrvae_tf.models import EDSR, RDN, SRCNN, SRGAN, SRNetwork, StyleVAE
 from ssrvae_tf.photos.writing import replacing
 
 # Queries of global attention held at once, where the run's settings leave it open: a photo of 256x256 would otherwise
 # take 17 GB for one attention matrix.
 CHUNK = 1024
+_BASELINES = {"srcnn": SRCNN, "edsr": EDSR, "rdn": RDN, "srgan": SRGAN}
 # Numbers in damaged settings ask for more memory than there is, or for what no operator takes.
 _DAMAGE = (*keras_files.DAMAGE, MemoryError, tf.errors.OpError)
 
 
 def build(settings: configuration.FitConfig) -> keras.Model:
     """A fresh model of the stage and size that `settings` asks for."""
-    if settings.stage == "sr":
+    if settings.stage == "sr" and settings.network == "ssrvae":
         return SRNetwork(settings.scale, **dataclasses.asdict(settings.sr_network))
+    if settings.stage == "sr":
+        kind = _BASELINES[settings.network]
+        known = inspect.signature(kind).parameters
+        given = dataclasses.asdict(settings.baseline)
+        return kind(settings.scale, **{name: value for name, value in given.items() if name in known})
     lr_size = settings.hr_size // settings.scale
     return StyleVAE(settings.scale, lr_size=lr_size, **dataclasses.asdict(settings.style_vae))
 
 
 def load(name_or_run: str | os.PathLike) -> keras.Model:
-    """A trained SRNetwork or EDSR (`.predict`) or StyleVAE (`.degrade`).
+    """A trained SRNetwork or baseline (`.predict`) or StyleVAE (`.degrade`).
 
     Only numbers are read: YAML settings and an HDF5 file of weights, or a .keras file that names nothing but this
     package's classes and plain Keras layers. Whatever could run code of its own is refused. The model computes in

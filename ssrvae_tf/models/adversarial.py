@@ -70,6 +70,8 @@ class Adversary:
         levels: photos (B, H, W, 3) in [0, 1] -> features of a frozen network, a list; None for none.
         levels_weight: of the features' relative L1.
         seed: of the shifts of what the discriminator sees.
+        discriminator: None for a `PairDiscriminator`, whose relativistic judgement blurred photos are spared. Another
+            layer, as SRGAN's, judges photos by their own, and all alike: [photo, enlarged] -> [..., scores].
     """
 
     optimizer: Optional[keras.optimizers.Optimizer]
@@ -77,12 +79,15 @@ class Adversary:
     levels: Optional[Callable] = None
     levels_weight: float = 0.0
     seed: int = 0
+    discriminator: Optional[keras.layers.Layer] = None
 
     def __post_init__(self):
-        self.discriminator = self.stepper = None
+        self.stepper, self._own = None, self.discriminator is None
         if self.optimizer is None:
+            self.discriminator = None
             return
-        self.stepper, self.discriminator = Stepper(self.optimizer), PairDiscriminator(name="pair_discriminator")
+        self.discriminator = self.discriminator or PairDiscriminator(name="pair_discriminator")
+        self.stepper = Stepper(self.optimizer)
         self.discriminator.build(None)
         self.stepper.optimizer.build(self.discriminator.trainable_variables)
 
@@ -110,7 +115,12 @@ class Adversary:
         if self.levels:
             of_sr, of_hr = self.levels(sr[:pairs]), self.levels(hr[:pairs])
             terms["perceptual"] = self.levels_weight, relative_l1(of_sr, of_hr)
-        if self.discriminator:
+        if self.discriminator and not self._own:
+            scores = tf.split(self.discriminator([tf.concat([hr, sr], 0), None])[-1], 2)
+            everywhere = tf.ones_like(scores[0])
+            critic = looks_real(scores[0], everywhere) + looks_real(-scores[1], everywhere)
+            terms["adversarial"] = self.weight, looks_real(scores[1], everywhere)
+        elif self.discriminator:
             terms["lattice"] = _LATTICE_WEIGHT, lattice(sr, hr, lr, pairs)
             gate = invites_detail(lr)
             shown = self._shown(sr, hr, lr, step, pairs)

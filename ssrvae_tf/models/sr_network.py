@@ -1,8 +1,9 @@
-"""The super-resolution network of SSRVAE, and EDSR-baseline to compare with."""
+"""The super-resolution network of SSRVAE, and what it has in common with those that it is compared with."""
 
 from __future__ import annotations
 
 import functools
+from typing import Callable
 
 import keras
 import numpy as np
@@ -27,8 +28,10 @@ class ClipAtInference(keras.layers.Layer):
         return tuple(input_shape)
 
 
-class _SuperResolver(keras.Model):
+class SuperResolver(keras.Model):
     """A functional network lr (B, H, W, 3) -> sr (B, scale H, scale W, 3), float32 RGB in [0, 1], of any H and W.
+
+    A subclass gives `network`, which makes sr, not clipped, of lr, and sets `_config`, its own arguments.
 
     Trained with L1 on (lr, hr) batches. `colour_weight` is that of the mean colour's own error beside it: L1 alone
     lets flat areas drift by a gray level or two. `compile(adversary=...)` adds what an `Adversary` says of the results.
@@ -37,16 +40,17 @@ class _SuperResolver(keras.Model):
     colour_weight = 0.0
     adversary = None
 
-    def __init__(self, scale: int, filters: int, body, keep_colours: bool = False, **kwargs):
+    def __init__(self, scale: int, filters: int, network: Callable, **kwargs):
         lr = keras.Input((None, None, 3), name="lr")
-        x = keras.layers.Conv2D(filters, 3, padding="same", name="head")(lr)
-        x = body(x)
-        x = SubPixelUpsampling(scale, name="upsampling")(x)
-        x = keras.layers.Conv2D(3, 3, padding="same", dtype="float32", name="reconstruction")(x)
-        if keep_colours:
-            x = KeepColours(scale, name="keep_colours")([lr, x])
-        super().__init__(lr, ClipAtInference(dtype="float32", name="sr")(x), **kwargs)
+        super().__init__(lr, ClipAtInference(dtype="float32", name="sr")(network(lr)), **kwargs)
         self.scale, self.filters = scale, filters
+
+    def get_config(self):
+        return {**self._config, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
 
     def compile(self, optimizer="rmsprop", *args, adversary: Adversary | None = None, **kwargs):
         super().compile(optimizer, *args, **kwargs)
@@ -126,8 +130,20 @@ class _SuperResolver(keras.Model):
         return {"loss": tf.reduce_mean(tf.abs(sr - hr)), "psnr": psnr}
 
 
+def enlarged_by_sub_pixels(scale: int, filters: int, body: Callable, keep_colours: bool = False) -> Callable:
+    """The usual network: a convolution, `body`, which keeps the size, sub-pixel upscaling, a convolution to RGB."""
+
+    def network(lr):
+        x = keras.layers.Conv2D(filters, 3, padding="same", name="head")(lr)
+        x = SubPixelUpsampling(scale, name="upsampling")(body(x))
+        x = keras.layers.Conv2D(3, 3, padding="same", dtype="float32", name="reconstruction")(x)
+        return KeepColours(scale, name="keep_colours")([lr, x]) if keep_colours else x
+
+    return network
+
+
 @keras.saving.register_keras_serializable("ssrvae_tf")
-class SRNetwork(_SuperResolver):
+class SRNetwork(SuperResolver):
     """SSRVAE's stage 2: one convolution, GARBs, LARBs, sub-pixel upscaling, one convolution (section 3.2).
 
     `model.predict(lr)`: RGB (B, H, W, 3) in [0, 1] or uint8 -> (B, scale H, scale W, 3) in [0, 1], any H and W. As in
@@ -173,7 +189,8 @@ class SRNetwork(_SuperResolver):
                 x = (larb if local_attention else ResidualBlock(name=f"local_{i}"))(x)
             return x
 
-        super().__init__(scale, filters, body, keep_colours, name=name, **kwargs)
+        network = enlarged_by_sub_pixels(scale, filters, body, keep_colours)
+        super().__init__(scale, filters, network, name=name, **kwargs)
         self._config = {
             "scale": scale,
             "filters": filters,
@@ -192,33 +209,3 @@ class SRNetwork(_SuperResolver):
         if self._config["global_attention"] and self._config["global_blocks"]:
             return in_tiles(self.enlarge, lr, self.scale)
         return self.enlarge(lr)
-
-    def get_config(self):
-        return {**self._config, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
-
-
-@keras.saving.register_keras_serializable("ssrvae_tf")
-class EDSR(_SuperResolver):
-    """EDSR-baseline (arXiv 1707.02921): 16 residual blocks of 64 filters, a skip around them. Used as SRNetwork."""
-
-    def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 16, name: str = "edsr", **kwargs):
-        def body(x):
-            skip = x
-            for i in range(blocks):
-                x = ResidualBlock(name=f"block_{i}")(x)
-            x = keras.layers.Conv2D(filters, 3, padding="same", name="tail")(x)
-            return keras.layers.Add(name="skip")([x, skip])
-
-        super().__init__(scale, filters, body, name=name, **kwargs)
-        self._config = {"scale": scale, "filters": filters, "blocks": blocks}
-
-    def get_config(self):
-        return {**self._config, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)

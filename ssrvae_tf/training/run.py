@@ -28,6 +28,7 @@ from ssrvae_tf.loading import places
 from ssrvae_tf.loading.saved_models import feature_levels
 from ssrvae_tf.metrics import Features
 from ssrvae_tf.models.adversarial import Adversary
+from ssrvae_tf.models.baselines import SRGANDiscriminator
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import check_not_swapped, find_photos
 from ssrvae_tf.photos.samples import sample_photos
@@ -203,6 +204,7 @@ def _first_look(settings: FitConfig) -> FitConfig:
     A network of one's own is one that is not the default; `init` says where that starts.
     """
     own = settings.hr or settings.init or settings.sr_network != configuration.SRNetworkSettings()
+    own = own or settings.network != "ssrvae"
     shipped = configuration.read(places.find(_FIRST_LOOK) / places.CONFIG)
     if settings.stage != "sr" or own or settings.scale != shipped.scale:
         return settings
@@ -372,7 +374,8 @@ def _adversary(settings: FitConfig, levels: Callable | None, optimizer: Callable
         return None
     critic = optimizer(settings.critic_learning_rate, _GAN_BETA_1) if settings.adversarial else None
     levels_weight = settings.perceptual_features[1] if levels else 0.0
-    return Adversary(critic, settings.adversarial, levels, levels_weight, settings.seed)
+    own = SRGANDiscriminator(settings.patch_size, settings.baseline.filters) if settings.network == "srgan" else None
+    return Adversary(critic, settings.adversarial, levels, levels_weight, settings.seed, own)
 
 
 def _compiled(settings: FitConfig, levels: Callable | None = None) -> keras.Model:
@@ -382,7 +385,7 @@ def _compiled(settings: FitConfig, levels: Callable | None = None) -> keras.Mode
         raise UserError(str(error)) from error
     if settings.init:
         loading.start_from(model, settings.init)
-    elif settings.stage == "sr":
+    elif settings.stage == "sr" and settings.network == "ssrvae":
         start_as_enlargement(model)
     steps = settings.epochs * settings.steps_per_epoch
 
@@ -417,7 +420,7 @@ def _batches(settings: FitConfig, photos: dict[str, PhotoSet], degrade, start_st
         photos.get("lr"),
         everyday=photos.get("everyday"),
         start_step=start_step,
-        unpaired=bool(settings.adversarial and "lr" in photos),
+        unpaired=bool(settings.adversarial and "lr" in photos and settings.network != "srgan"),
         **{name: getattr(settings, name) for name in names},
     )
 

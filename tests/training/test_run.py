@@ -54,6 +54,30 @@ def test_mixed_precision_trains(stage, precision, photo_folder, tmp_path):
     assert keras.mixed_precision.global_policy().name == "float32"
 
 
+@pytest.mark.parametrize(
+    "network, kind",
+    [("srcnn", "SRCNN"), *(pytest.param(name, name.upper(), marks=pytest.mark.slow) for name in ("edsr", "rdn", "srgan"))],
+)
+def test_the_networks_to_compare_with_train_on_the_same_pairs(network, kind, photo_folder, tmp_path):
+    small = {"baseline": {"filters": 8, "blocks": 1, "layers_per_block": 2}, "epochs": 1, "network": network}
+    model = fit(tiny("sr", photo_folder, tmp_path / "run", **small))
+    assert type(model).__name__ == kind and np.isfinite(last_row(tmp_path / "run")["loss"])
+    lr = np.random.default_rng(0).random((1, 6, 5, 3), "float32")
+    np.testing.assert_array_equal(load(tmp_path / "run").predict(lr, verbose=0), model.predict(lr, verbose=0))
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(load(tmp_path / "model.keras").predict(lr, verbose=0), model.predict(lr, verbose=0))
+    assert load(tmp_path / "run").scale == 4 and "sr_network" not in (tmp_path / "run" / "config.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_srgan_goes_on_from_srresnet_against_its_own_discriminator(photo_folder, tmp_path):
+    small = {"baseline": {"filters": 8, "blocks": 1}, "epochs": 1, "network": "srgan"}
+    fit(tiny("sr", photo_folder, tmp_path / "srresnet", **small))
+    fit(tiny("sr", photo_folder, tmp_path / "srgan", init=str(tmp_path / "srresnet"), adversarial=1e-3, **small))
+    row = last_row(tmp_path / "srgan")
+    assert np.isfinite(row["critic"]) and row["critic"] > 0 and "matching" not in row
+
+
 def test_the_paper_form_trains(photo_folder, tmp_path):
     style_vae = {"form": "paper", "latent_dim": 8, "filters": 8, "encoder_strides": [2, 1]}
     fit(tiny("style", photo_folder, tmp_path, style_vae=style_vae, epochs=1))
