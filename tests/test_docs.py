@@ -41,7 +41,7 @@ IN_PACKAGE = re.compile(r"python -m (ssrvae_tf\.(?!pack\b)\w+)((?:(?! --runner )
 TINY = """
     --steps-per-epoch 1 --batch-size 2 --hr-size 32 --patch-size 32 --precision float32 --style-vae.filters 8
     --style-vae.latent-dim 8 --style-vae.encoder-strides [2,1] --sr-network.filters 8 --sr-network.global-blocks 1
-    --sr-network.local-blocks 1
+    --sr-network.local-blocks 1 --baseline.filters 8 --baseline.blocks 1 --baseline.layers-per-block 1
 """
 
 

@@ -55,13 +55,12 @@ def test_mixed_precision_trains(stage, precision, photo_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "network, kind",
-    [("srcnn", "SRCNN"), *(pytest.param(name, name.upper(), marks=pytest.mark.slow) for name in ("edsr", "rdn", "srgan"))],
+    "network", ["srcnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("edsr", "rdn", "srgan"))]
 )
-def test_the_networks_to_compare_with_train_on_the_same_pairs(network, kind, photo_folder, tmp_path):
+def test_the_networks_to_compare_with_train_on_the_same_pairs(network, photo_folder, tmp_path):
     small = {"baseline": {"filters": 8, "blocks": 1, "layers_per_block": 2}, "epochs": 1, "network": network}
     model = fit(tiny("sr", photo_folder, tmp_path / "run", **small))
-    assert type(model).__name__ == kind and np.isfinite(last_row(tmp_path / "run")["loss"])
+    assert type(model).__name__ == network.upper() and np.isfinite(last_row(tmp_path / "run")["loss"])
     lr = np.random.default_rng(0).random((1, 6, 5, 3), "float32")
     np.testing.assert_array_equal(load(tmp_path / "run").predict(lr, verbose=0), model.predict(lr, verbose=0))
     model.save(tmp_path / "model.keras")
