@@ -171,7 +171,7 @@ def test_other_commands_name_what_is_there(name):
             assert words[0] == "pip", f"{name}: nothing checks `{command}`"
 
 
-@pytest.mark.parametrize("name", [*NAMES, "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", [*NAMES, "CHANGELOG.md", "CONTRIBUTING.md"])
 def test_links_and_pictures_are_there(name):
     text = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(), flags=re.MULTILINE | re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
