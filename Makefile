@@ -3,6 +3,8 @@
 # make test-onednn
 #             run those of exports, engines and servers with TensorFlow's oneDNN and without
 # make lint   run the linter, and see that imports go one way
+# make wheel-check
+#             build sdist and wheel, and use the wheel in an empty environment outside of the checkout
 # make clean  remove .venv and everything else that can be made again
 #
 # Each makes .venv first if need be; PYTHON=/path/to/python chooses its Python (3.9-3.11).
@@ -15,7 +17,7 @@ TESTS ?= tests
 JOBS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-onednn lint clean venv
+.PHONY: demo test test-onednn lint wheel-check clean venv
 
 venv: $(READY)
 
@@ -33,6 +35,9 @@ test-onednn: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
+
+wheel-check: $(READY)
+	scripts/check_wheel $(BIN)/python $(VERSIONS)
 
 # The stamp is written last, so an interrupted set-up starts anew.
 $(READY): setup.cfg pyproject.toml $(VERSIONS)

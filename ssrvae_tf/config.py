@@ -21,6 +21,8 @@ MAY_CHANGE = (
 )
 # Degradations that need no styleVAE.
 NO_MODEL = ("bicubic", "classical", "wide")
+# The configurations that come with the package: inside it where it is installed, beside it in a checkout.
+_FOLDERS = (Path(__file__).with_name("configs"), Path(__file__).parents[1] / "configs")
 
 
 @dataclasses.dataclass
@@ -281,7 +283,7 @@ _NESTED = {
 
 
 def parse(arguments: list[str] | None = None) -> FitConfig:
-    """The configuration that a command line asks for: `--config FILE.yaml`, then every field by its name.
+    """The configuration that a command line asks for: `--config FILE.yaml` or a shipped one's name, then every field.
 
     Raises:
         UserError: for an unknown or ill-typed field, in one line with the nearest valid name.
@@ -291,7 +293,7 @@ def parse(arguments: list[str] | None = None) -> FitConfig:
     for word in words:
         option, equals, value = word.partition("=")
         if option == "--config":
-            files.append(value if equals else next(words, None))
+            files.append(_file(value if equals else next(words, None)))
         else:
             others.append(word)
     for file in files:
@@ -325,9 +327,9 @@ def _parser():
     parser = command_line.new_parser(
         "ssrvae_tf.fit",
         "Train a stage, or go on with a training that is in --out.",
-        usage="%(prog)s --stage style|sr [--config FILE.yaml] [--FIELD VALUE]...",
+        usage="%(prog)s --stage style|sr [--config NAME|FILE.yaml] [--FIELD VALUE]...",
     )
-    parser.add_argument("--config", action="config", metavar="FILE.yaml", help="fields, such as configs/smoke.yaml")
+    parser.add_argument("--config", action="config", metavar="NAME|FILE.yaml", help="fields, such as those of smoke")
     for name, field in command_line.parameters(FitConfig).items():
         more = {"type": field.kind, "default": field.default, "metavar": field.metavar}
         parser.add_argument(command_line.flag(name), help=field.help, **more)
@@ -339,9 +341,23 @@ def _names() -> dict[str, str]:
     return {name: command_line.flag(name) for name in command_line.parameters(FitConfig)}
 
 
-def _yaml(path: str | None) -> dict:
-    if path is None or not Path(path).is_file():
-        raise UserError(f"--config {path or '(nothing)'}: no such file: give a YAML file, such as those in configs/")
+def shipped() -> dict[str, Path]:
+    """The configurations that come with the package, by name."""
+    folder = next((each for each in _FOLDERS if each.is_dir()), _FOLDERS[0])
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _file(given: str | None) -> str:
+    """The file that `--config` means: a file, or a shipped configuration by its name."""
+    known = shipped()
+    if given and Path(given).is_file():
+        return given
+    if given in known:
+        return str(known[given])
+    raise UserError(f"--config {given or '(nothing)'}: no such file: give a YAML file, or one of {', '.join(known)}")
+
+
+def _yaml(path: str) -> dict:
     try:
         values = yaml.safe_load(Path(path).read_text())
     except yaml.MarkedYAMLError as error:

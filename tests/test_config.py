@@ -21,6 +21,24 @@ def test_every_shipped_configuration_is_valid(path):
     assert path.read_text().startswith("#"), "say what it is for"
 
 
+def test_shipped_configurations_go_by_name_wherever_one_is_and_a_file_of_that_name_goes_before(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = config.parse(["--config", "sr_x4"])
+    assert shipped == config.parse([f"--config={CONFIGS / 'sr_x4.yaml'}"]) != config.FitConfig()
+    (tmp_path / "sr_x4").write_text("epochs: 3")
+    assert config.parse(["--config", "sr_x4"]) == config.FitConfig(epochs=3)
+
+
+def test_an_installed_packages_own_configurations_go_before_what_lies_beside_it(tmp_path, monkeypatch):
+    for name in ("inside", "beside"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.yaml").touch()
+    monkeypatch.setattr(config, "_FOLDERS", (tmp_path / "inside", tmp_path / "beside"))
+    assert [*config.shipped()] == ["inside"]
+    monkeypatch.setattr(config, "_FOLDERS", (tmp_path / "nowhere", tmp_path / "beside"))
+    assert [*config.shipped()] == ["beside"]
+
+
 def test_both_paper_configurations_have_the_papers_sizes():
     style = config.parse(["--config", str(CONFIGS / "style_x4.yaml")])
     assert (style.stage, style.style_vae.filters, style.style_vae.latent_dim, style.epochs) == ("style", 64, 256, 10)
@@ -87,6 +105,7 @@ def test_the_command_line_overrides_the_file_wherever_it_stands(order, tmp_path)
         ("photos", "unrecognized arguments: photos"),
         ("--config", "--config (nothing): no such file"),
         ("--config nowhere.yaml", "--config nowhere.yaml: no such file: give a YAML file"),
+        ("--config sr_x5", "or one of fast_sr_x4, fast_style_x4, smoke, sr_x4, style_x4"),
     ],
 )
 def test_mistakes_on_the_command_line_are_told_in_one_line(words, message):

@@ -68,16 +68,17 @@ def options(settings: config.FitConfig) -> list[str]:
     return [f"--{name}={'null' if value is None else value}" for name, value in values.items()]
 
 
-def broken_off(settings: config.FitConfig, number: int, where: str, at: int) -> subprocess.CompletedProcess:
-    """What becomes of a training that gets signal `number` at call `at` of the function `where`."""
+def broken_off(settings: config.FitConfig, number: int, where: str, at: int, **more) -> subprocess.CompletedProcess:
+    """What becomes of a training that gets signal `number` at call `at` of the function `where`; `more`: see `run`."""
     code = _BREAK.format(at=at, number=int(number), where=where, arguments=options(settings))
-    return run([sys.executable, "-c", code])
+    return run([sys.executable, "-c", code], **more)
 
 
 def run(command: list[str], **more) -> subprocess.CompletedProcess:
+    """What becomes of a command, with `more` in its environment."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **more}
     root = Path(__file__).parents[1]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=900)
 
 
 def weights(folder, name: str = "model.weights.h5") -> dict:

@@ -112,6 +112,8 @@ def start_from(model: keras.Model, name_or_run: str | os.PathLike) -> None:
     if not file:
         return load_weights(model, weights_of(find(name_or_run)))
     other = _from_keras(file)
+    if isinstance(model, StyleVAE):
+        model.build_networks()
     shapes = [[weight.shape for weight in each.weights] for each in (other, model)]
     if type(other) is not type(model) or shapes[0] != shapes[1]:
         here = f"{type(model).__name__} of these settings"

@@ -226,7 +226,6 @@ class StyleVAE(keras.Model):
     def for_inference(self) -> StyleVAE:
         """A copy without what only training needs."""
         copy = type(self).from_config(self.get_config())
-        copy.build_networks()
         for name in ("encoder_lr", "encoder_hr", "generator", "sampler"):
             getattr(copy, name).set_weights(getattr(self, name).get_weights())
         return copy
@@ -359,7 +358,9 @@ class StyleVAE(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        model = cls(**config)
+        model.build_networks()  # the weights of a .keras file are read into what is there
+        return model
 
 
 def _hinge(real: tf.Tensor, made: tf.Tensor) -> tf.Tensor:

@@ -56,6 +56,14 @@ from ssrvae_tf.training.validation import validation
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-probability", "tensorflow-gan", "numpy", "pillow")
 _FIRST_LOOK = "faces-x4"
 _GAN_BETA_1 = 0.5  # of players who move against each other, where much momentum makes them circle
+# What TensorFlow raises where it talks to another worker that is no longer there, or has started again.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+)
 
 
 def fit(settings: FitConfig) -> keras.Model:
@@ -69,12 +77,12 @@ def fit(settings: FitConfig) -> keras.Model:
 
     Raises:
         UserError: for missing or too few photos, a folder that holds another run, or a finished one of other photos,
-            figures that are not finite.
+            figures that are not finite, and when one of several workers is gone.
         KeyboardInterrupt: after Ctrl-C, when all is saved.
         SystemExit: after SIGTERM, when all is saved, with code 143.
     """
     settings = _first_look(configuration.with_place(settings))
-    with _precision(settings.precision):
+    with _precision(settings.precision), _telling_lost_workers(settings.out):
         _train(settings)
     return loading.load(settings.out)
 
@@ -220,6 +228,20 @@ def _precision(policy: str):
         yield
     finally:
         keras.mixed_precision.set_global_policy(before)
+
+
+@contextlib.contextmanager
+def _telling_lost_workers(out: str):
+    """Several workers go on together or not at all."""
+    try:
+        yield
+    except _LOST as error:
+        if "TF_CONFIG" not in os.environ:
+            raise
+        raise UserError(
+            f"another worker is gone: start all of them again, with the same commands: {out} goes on from its last "
+            "checkpoint"
+        ) from error
 
 
 def _previous(out: Path, settings: FitConfig) -> FitConfig | None:
