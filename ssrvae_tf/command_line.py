@@ -21,6 +21,9 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloa
 
 from ssrvae_tf.errors import UserError
 
+# How the commands are called, in their help.
+program = "python -m ssrvae_tf.{}"
+
 Folder = Annotated[str, "DIR"]
 File = Annotated[str, "FILE"]
 Glob = Annotated[str, "GLOB"]
@@ -138,7 +141,7 @@ def _documented(thing: Callable) -> dict[str, str]:
 def new_parser(module: str, description: str, usage: str | None = None) -> jsonargparse.ArgumentParser:
     """A parser without options, that raises errors."""
     return jsonargparse.ArgumentParser(
-        prog=f"python -m {module}",
+        prog=program.format(module.partition(".")[2]),
         usage=usage,
         description=description,
         formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=34, width=120),

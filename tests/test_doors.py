@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ssrvae_tf
+from ssrvae_tf.__main__ import COMMANDS
 from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.photos import files, records
 
@@ -18,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 DOORS = sorted(
     path.stem
     for path in (ROOT / "ssrvae_tf").glob("*.py")
-    if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+    if '__name__ == "__main__"' in path.read_text(encoding="utf-8") and path.stem != "__main__"
 )
 _CODE = """
 import runpy, sys
@@ -44,10 +46,51 @@ def answers(*calls: list[str]) -> subprocess.CompletedProcess:
     return done
 
 
-def test_these_are_the_commands():
-    assert {"fit", "upscale", "degrade", "evaluate", "export", "pack", "demo", "upscale_beam", "degrade_beam"} <= {
-        *DOORS
-    }
+def test_these_are_the_commands_of_ssrvae():
+    assert {*COMMANDS} == {*DOORS}
+
+
+def ssrvae(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "ssrvae_tf", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_ssrvae_names_its_commands_and_its_version():
+    said = ssrvae("--help").stdout
+    assert all(f"\n  {name} " in said for name in COMMANDS)
+    assert ssrvae().stdout == said
+    assert ssrvae("--version").stdout == f"ssrvae {ssrvae_tf.__version__}\n"
+    assert ssrvae("upscale", "--help").stdout.startswith("usage: ssrvae upscale ")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["upscal"], "error: upscal: no such command: did you mean upscale?\n"),
+        (["upscale", "--modle", "x"], "error: --modle: no such option: did you mean model?\n"),
+    ],
+)
+def test_ssrvae_tells_a_mistake_in_one_line(arguments, message):
+    done = ssrvae(*arguments)
+    assert (done.returncode, done.stderr, done.stdout) == (2, message, "")
+
+
+@pytest.mark.parametrize(
+    "line, wanted",
+    [
+        ("ssrvae upsc", {"upscale", "upscale_beam"}),
+        ("ssrvae --ver", {"--version"}),
+        ("ssrvae upscale --mod", {"--model"}),
+        ("ssrvae fit --sr-network.fil", {"--sr-network.filters"}),
+    ],
+)
+def test_a_shell_completes_commands_and_options(line, wanted, tmp_path):
+    found = tmp_path / "completions"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
+    ssrvae(**asked, _ARGCOMPLETE_STDOUT_FILENAME=str(found))
+    assert {each.strip() for each in found.read_text().split("\n")} == wanted
 
 
 @pytest.mark.parametrize("door", DOORS)
