@@ -54,13 +54,12 @@ def test_it_writes_what_the_plain_command_writes_and_loads_the_model_once_for_al
 
 
 def test_its_options_do_what_those_of_the_plain_command_do(photos, tmp_path, loads):
-    upscale_files(
-        [photos], tmp_path / "plain", scale=3.0, format="jpeg", quality=40, strength=0.5, tile=16, overlap=4, batch=2
-    )
+    settings = {"scale": 3.0, "format": "jpeg", "quality": 40, "strength": 0.5, "tile": 16, "overlap": 4, "batch": 2}
+    upscale_files([photos], tmp_path / "plain", "runs/mine", **settings)
     options = "--scale 3 --format jpeg --quality 40 --strength 0.5 --tile 16 --overlap 4 --batch 2 --model runs/mine"
     assert run(f"{photos}/*.*", tmp_path / "out", *options.split()) == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "plain")
-    assert set(loads[1:]) == {"runs/mine"}
+    assert set(loads) == {"runs/mine"}
 
 
 def test_the_detail_reaches_the_workers_and_is_recorded_as_by_the_plain_command(photos, tmp_path, loads):

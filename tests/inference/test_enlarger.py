@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -243,7 +244,8 @@ def test_a_style_model_is_refused(photo):
 
 def test_a_name_is_loaded(photo, monkeypatch):
     loading = type(sys)("ssrvae_tf.loading.models")
-    loading.load = {"faces-x4": BicubicNetwork(), "other": BicubicNetwork(scale=2)}.get
+    known = {"faces-x4": BicubicNetwork(), "other": BicubicNetwork(scale=2)}
+    loading.load = lambda model: known[os.fspath(model)]
     monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", loading)
     assert upscale(photo).shape == (124, 88, 3)
     assert upscale(photo, "other").shape == (62, 44, 3)
