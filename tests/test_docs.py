@@ -3,8 +3,8 @@
 Training commands get options appended that make them tiny. Left out are:
 `make` and `source` (the tests would start themselves; targets and paths are checked), `pip`, `jupyter` and
 `tensorboard` (they fetch or never end; the names are checked), the fetching of the FID's network (a stand-in takes its
-place), `pack` by a name (it writes into the package), and training and Beam's `--runner` on several machines (they are not there;
-the options are parsed).
+place), `pack` by a name (it writes into the package), and training and Beam's `--runner` on several machines (they are
+not there; the options are parsed).
 """
 
 from __future__ import annotations
