@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, List, Literal, Optional
 
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 
 from ssrvae_tf import command_line
 from ssrvae_tf.command_line import Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.loading import places as models
 from ssrvae_tf.photos.writing import check_folder_for
 from ssrvae_tf.terminal import saying
 
@@ -27,6 +28,8 @@ def evaluate(
     limit: Optional[PositiveInt] = None,
     crop: Optional[PositiveInt] = None,
     framing: Optional[Literal["fit", "centre"]] = None,
+    detail: Optional[ClosedUnitInterval] = None,
+    detailed: Optional[Annotated[str, "NAME|RUN"]] = None,
     seed: NonNegativeInt = 0,
     out: Optional[Annotated[str, "PATH"]] = None,
 ) -> None:
@@ -55,6 +58,8 @@ def evaluate(
         limit: at most so many photos of each folder, drawn at random.
         crop: use a square of each HR photo, so many pixels wide and high.
         framing: fit shrinks the photo to that square, centre cuts it at full size; else as the model was trained.
+        detail: of a model with two sets of weights: 0 keeps to the photo, 1 draws most; as its maker chose unless told.
+        detailed: a second model of the same architecture, of which the share --detail is taken, a half unless told.
         seed: of the photos, styles and degradations drawn.
         out: write the figures as JSON too; the grid as tables and pictures in a folder.
 
@@ -79,13 +84,14 @@ def evaluate(
     if out:
         check_folder_for(out, "--out", is_folder=grid)
 
+    model = models.chosen(model, detail, detailed)
     with saying(f"loading {model}"):
         from ssrvae_tf.inference.enlarger import upscale
-        from ssrvae_tf.loading import places as models
         from ssrvae_tf.loading.models import load
         from ssrvae_tf.metrics import folders
 
-        network, name = load(model), Path(model).name
+        network, taken = load(model), models.detail_of(model)
+        name = Path(model).name + ("" if taken is None else f" at detail {taken:g}")
     if grid:
         sets = dict(_named(each) for each in hr)
         if len(sets) < len(hr):

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Annotated, List, Literal, Optional
 
-from jsonargparse.typing import PositiveInt, restricted_string_type
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt, restricted_string_type
 
 from ssrvae_tf import command_line
 from ssrvae_tf.command_line import File, Folder
@@ -29,6 +29,8 @@ def export(
     fixed_size: Optional[Annotated[Size, "HxW"]] = None,
     calibrate: Optional[Folder] = None,
     onnx: Optional[File] = None,
+    detail: Optional[ClosedUnitInterval] = None,
+    detailed: Optional[Annotated[str, "MODEL"]] = None,
 ) -> List[Path]:
     """Write a model for other programs, in one format or several, and print what was written.
 
@@ -43,6 +45,9 @@ def export(
         fixed_size: only input size of the TFLite file; any unless told.
         calibrate: sharp faces that set int16x8's ranges and that the TFLite file is measured on.
         onnx: for other runtimes: an ONNX file.
+        detail: of a model with two sets of weights: 0 keeps to the photo, 1 draws most; as its maker chose unless told.
+            What is written has this one.
+        detailed: a second model of the same architecture, of which the share --detail is taken, a half unless told.
 
     Returns:
         the version's folder and the files.
@@ -62,6 +67,8 @@ def export(
         given = ", ".join(option for option, value in options.items() if value)
         if given and not there:
             raise UserError(f"{given}: for {what}, or leave it out")
+    model = places.chosen(model, detail, detailed)
+    taken = places.detail_of(model)
     with saying(f"loading {model}"):
         from ssrvae_tf.loading.models import load
 
@@ -78,16 +85,16 @@ def export(
         from ssrvae_tf.exporting.saved_model import MAX_PIXELS, export_saved_model
 
         run = None if places.keras_file(model) else model
-        write(export_saved_model, savedmodel, version, keep, max_pixels or MAX_PIXELS, run)
+        write(export_saved_model, savedmodel, version, keep, max_pixels or MAX_PIXELS, run, taken)
     if tflite:
         from ssrvae_tf.exporting.tflite import export_tflite
 
         size = tuple(map(int, fixed_size.split("x"))) if fixed_size else None
-        write(export_tflite, tflite, quantize=quantize, fixed_size=size, calibrate=calibrate)
+        write(export_tflite, tflite, quantize=quantize, fixed_size=size, calibrate=calibrate, detail=taken)
     if onnx:
         from ssrvae_tf.exporting.onnx import export_onnx
 
-        write(export_onnx, onnx)
+        write(export_onnx, onnx, detail=taken)
     return written
 
 

@@ -44,6 +44,8 @@ def upscale_files(
     overlap: NonNegativeInt = 8,
     batch: PositiveInt = 1,
     strength: ClosedUnitInterval = 1.0,
+    detail: Optional[ClosedUnitInterval] = None,
+    detailed: Optional[Annotated[str, "MODEL"]] = None,
     server: Optional[Annotated[str, "URL"]] = None,
     engine: Literal["auto", "keras"] = "auto",
     device: Optional[Annotated[str, "NAME"]] = None,
@@ -69,6 +71,8 @@ def upscale_files(
         overlap: pixels of the photo that neighbouring tiles share.
         batch: tiles that go through the network together.
         strength: 1 is the network's result, 0 the bicubic one, between them a blend.
+        detail: of a model with two sets of weights: 0 keeps to the photo, 1 draws most; as its maker chose unless told.
+        detailed: a second model of the same architecture, of which the share --detail is taken, a half unless told.
         server: a TensorFlow Serving that has the model, http://HOST:8501 or grpc://HOST:8500.
         engine: auto takes LiteRT on a processor, where it is faster, from a file that is made once; or keras.
         device: cpu, gpu, gpu:1, ...; the first GPU, or the processor, unless told.
@@ -82,7 +86,7 @@ def upscale_files(
     sources, failed = folders.find_sources(words, recursive, apart_from)
     target, folder = _out(out, len(sources) > 1 or any(map(os.path.isdir, words)), format)
     # The scale is all that is needed to see what is there already, and TensorFlow takes seconds to load.
-    model = model if model is not None or server else "faces-x4"
+    model = _model(model, server, detail, detailed)
     known = places.settings(model) if isinstance(model, (str, os.PathLike)) and not server else None
     network = None if known and known.stage == "sr" else _network(model, server, device)
     factor = scale or (network or known).scale
@@ -92,10 +96,11 @@ def upscale_files(
         items = folders.plan(sources, folder, lambda source, apart: folders.result_name(source, apart, factor, format))
     outcome, digest = photo_jobs.Outcome(failed=failed), identity(network if server else model)
     settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength}
+    taken = None if server else places.detail_of(model)
 
     def made(item):
         size = folders.size_of(item.source)
-        return records.of_result(item.target, size, digest, factor, quality, **settings)
+        return records.of_result(item.target, size, digest, factor, quality, detail=taken, **settings)
 
     def undone(items):
         for item in items:
@@ -216,6 +221,15 @@ def _fits(item: folders.Item, kind: str, factor: float, outcome: photo_jobs.Outc
 
 def _same(first: Path, second: Path) -> bool:
     return os.path.exists(first) and os.path.exists(second) and first.samefile(second)
+
+
+def _model(model, server: str | None, detail: float | None, detailed: str | None):
+    """The model that is meant, the default if none is named."""
+    if not server:
+        return places.chosen("faces-x4" if model is None else model, detail, detailed)
+    if detail is not None or detailed is not None:
+        raise UserError("--detail and --detailed: a server's model has the detail of its export: leave them out")
+    return model
 
 
 def _network(model, server: str | None, device: str | None):

@@ -15,6 +15,7 @@ from ssrvae_tf.beam import check_installed
 from ssrvae_tf.command_line import Glob
 from ssrvae_tf.errors import exit_cleanly
 from ssrvae_tf.inference.identity import identity
+from ssrvae_tf.loading import places
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
 from ssrvae_tf.terminal import saying
 from ssrvae_tf.upscale import Kind, Quality, Scale, Tile, upscale_files
@@ -34,6 +35,8 @@ def upscale_beam(
     overlap: NonNegativeInt = 8,
     batch: PositiveInt = 1,
     strength: ClosedUnitInterval = 1.0,
+    detail: Optional[ClosedUnitInterval] = None,
+    detailed: Optional[Annotated[str, "MODEL"]] = None,
 ):
     """Enlarge all photos that a glob matches: the work of `ssrvae_tf.upscale` as an Apache Beam pipeline.
 
@@ -46,6 +49,8 @@ def upscale_beam(
         output: the folder of results, which keeps the structure below the glob's first folder.
         flags: Beam's options, as on its command lines.
         model: shipped weights, folder of a run, exported SavedModel or .tflite file, on all machines.
+        detailed: a second model of the same architecture, of which the share --detail is taken, a half unless told; on
+            all machines, too.
 
     Other arguments are as for `ssrvae_tf.upscale.upscale_files`.
 
@@ -64,11 +69,13 @@ def upscale_beam(
 
     options = pipeline.checked_options(list(flags))
     pattern, output = pipeline.check_places(pattern, output, "--input", options)
+    model = places.chosen(model, detail, detailed)
     with saying(f"loading {model}"):
         network_scale = engine(model).scale
     settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength}
     scales = network_scale, scale or network_scale
-    job = Upscaling(output, model, identity(model), *scales, format, quality, overwrite, max_megapixels, settings)
+    what = model, identity(model), places.detail_of(model)
+    job = Upscaling(output, *what, *scales, format, quality, overwrite, max_megapixels, settings)
     return pipeline.run(job, pattern, options)
 
 

@@ -3,8 +3,8 @@
 Training commands get options appended that make them tiny. Left out are:
 `make` and `source` (the tests would start themselves; targets and paths are checked), `pip`, `jupyter` and
 `tensorboard` (they fetch or never end; the names are checked), the fetching of the FID's network (a stand-in takes its
-place), `pack` (it writes into the package), and training and Beam's `--runner` on several machines (they are not there;
-the options are parsed).
+place), `pack` by a name (it writes into the package), and training and Beam's `--runner` on several machines (they are
+not there; the options are parsed).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import functools
 import importlib
 import importlib.metadata
 import json
+import os
 import re
 import runpy
 import shlex
@@ -36,7 +37,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 # What serving/README.md says needs a server: tests/serving/test_serving_readme.py types it.
 TYPED_HERE = [name for name in NAMES if name != "serving/README.md"]
-IN_PACKAGE = re.compile(r"python -m (ssrvae_tf\.(?!pack\b)\w+)((?:(?! --runner ).)*)")
+IN_PACKAGE = re.compile(r"python -m (ssrvae_tf\.(?!pack \S+ [^/\s]+(?:\s|$))\w+)((?:(?! --runner ).)*)")
 
 TINY = """
     --steps-per-epoch 1 --batch-size 2 --hr-size 32 --patch-size 32 --precision float32 --style-vae.filters 8
@@ -49,9 +50,10 @@ original_load = loading.load
 loaded_once = functools.lru_cache(maxsize=None)(original_load)
 
 
-def quick_load(name):
+def quick_load(name, *detail, **more):
     """`load`, each of the package's own models once only: building them takes longer than using them here."""
-    return loaded_once(name) if name in places.shipped() else original_load(name)
+    once = os.fspath(name) in places.shipped()
+    return (loaded_once if once else original_load)(name, *detail, **more)
 
 
 def blocks(path: Path, language: str) -> list[str]:

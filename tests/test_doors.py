@@ -14,6 +14,7 @@ from PIL import Image
 import ssrvae_tf
 from ssrvae_tf.__main__ import COMMANDS
 from ssrvae_tf.inference.identity import identity
+from ssrvae_tf.loading import places
 from ssrvae_tf.photos import files, records
 
 ROOT = Path(__file__).parents[1]
@@ -111,7 +112,8 @@ def test_a_job_whose_results_are_all_there_loads_nothing_slow(door, tmp_path):
     if door == "degrade":
         options, there = ["--hr", *options], tmp_path / "out" / "LR" / "X4" / "a.png"
     there.parent.mkdir(parents=True)
-    made = records.of_result(there, size, identity("faces-x4"), 4, 95, "auto", 8, 1.0)
+    model = places.chosen("faces-x4")
+    made = records.of_result(there, size, identity(model), 4, 95, "auto", 8, 1.0, places.detail_of(model))
     if door == "degrade":
         made = records.of_pair(size, identity("faces-style"), None, "a.png", 1, 0)
     files.write(files.Photo(np.zeros((20, 24, 3), np.uint8)), there, made=made)

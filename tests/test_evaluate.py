@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -51,9 +52,10 @@ def features(tmp_path_factory):
 
 @pytest.fixture
 def models(monkeypatch):
-    known = {"faces-x4": Network(), "runs/style": Style()}
+    known = {"faces-x4": Network(), "runs/sr": Network(), "runs/style": Style()}
 
-    def load(name):
+    def load(model):
+        name = os.fspath(model)
         if name not in known:
             raise UserError(f"no model {name}")
         return known[name]
@@ -64,13 +66,23 @@ def models(monkeypatch):
 
 def test_the_command_prints_an_aligned_table_and_writes_json(models, photo_folder, tmp_path, capsys):
     out = tmp_path / "figures.json"
-    main(["--model", "faces-x4", "--hr", str(photo_folder), "--limit", "3", "--crop", "64", "--out", str(out)])
+    main(["--model", "runs/sr", "--hr", str(photo_folder), "--limit", "3", "--crop", "64", "--out", str(out)])
     title, *rows = capsys.readouterr().out.strip("\n").split("\n")
     assert "3 HR photos, x4, degraded by bicubic" in title
     assert len(rows) == 3 and len({len(row) for row in rows}) == 1
     written = json.loads(out.read_text())
-    assert written["rows"]["faces-x4"]["PSNR dB gain"] < 0
+    assert written["rows"]["sr"]["PSNR dB gain"] < 0
     assert written["settings"]["limit"] == 3
+
+
+@pytest.mark.parametrize("mode", [["--crop", "64"], ["--grid", "--side", "48"]])
+def test_the_figures_of_a_blend_say_its_detail(models, photo_folder, tmp_path, mode):
+    options = ["--detail", "0.25", "--detailed", "runs/crisp", "--out", str(tmp_path / "out")]
+    main(["--model", "faces-x4", *options, "--hr", str(photo_folder), "--limit", "1", *mode])
+    written = tmp_path / "out" / "grid.json" if "--grid" in mode else tmp_path / "out"
+    assert json.loads(written.read_text())["settings"]["model"] == "faces-x4 at detail 0.25"
+    with pytest.raises(UserError, match="--detail 1.0: faces-x4-clean has one set of weights only"):
+        main(["--model", "faces-x4-clean", "--detail", "1", "--hr", str(photo_folder)])
 
 
 def test_pairs_may_be_made_by_a_style_vae_with_real_styles(models, photo_folder, small_folder, capsys):

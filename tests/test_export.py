@@ -3,10 +3,11 @@ from __future__ import annotations
 import re
 import sys
 
+import numpy as np
 import pytest
-from tiny_runs import PLAIN, run, small_style_vae, tiny
+from tiny_runs import PLAIN, random_run, run, small_style_vae, tiny
 
-from ssrvae_tf import config, export
+from ssrvae_tf import config, export, load
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.saved_model import export_saved_model
 from ssrvae_tf.loading import models as loading
@@ -40,6 +41,17 @@ def test_a_keras_file_and_a_style_vae_are_exported(tmp_path):
     style = export_saved_model(small_style_vae(), tmp_path / "style")
     (again,) = export.export(str(style), str(tmp_path / "style"))
     assert again.name == "2"
+
+
+def test_one_detail_is_written_and_said(folder, tmp_path, capsys):
+    detailed = random_run(tmp_path / "detailed", 1, sr_network=PLAIN)
+    (version,) = export.export(str(folder), str(tmp_path / "models"), detail=0.25, detailed=str(detailed))
+    wanted = load(folder, 0.25, detailed).get_weights()
+    assert all(map(np.array_equal, load(version).get_weights(), wanted))
+    with pytest.raises(UserError, match="has the detail of its export, 0.25: export it again"):
+        export.main([str(version), "--tflite", str(tmp_path / "a.tflite"), "--detail", "1"])
+    export.main([str(version), "--tflite", str(tmp_path / "a.tflite")])
+    assert b"(quantization: none, detail: 0.25)" in (tmp_path / "a.tflite").read_bytes()
 
 
 def test_no_such_model_is_told(tmp_path):

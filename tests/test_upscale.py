@@ -27,15 +27,17 @@ from ssrvae_tf.upscale import main, upscale_files
 @pytest.fixture(autouse=True)
 def models(monkeypatch):
     known = {"faces-x4": BicubicNetwork(), "runs/x2": BicubicNetwork(scale=2), "faces-style": BoxStyle()}
+    known["runs/x4"] = BicubicNetwork()
 
-    def load(name):
+    def load(model):
+        name = os.fspath(model)
         if name not in known:
             raise UserError(f"no model {name}")
         return known[name]
 
     monkeypatch.setattr(fast_engine, "find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", types.SimpleNamespace(load=load))
-    monkeypatch.setattr("ssrvae_tf.upscale.identity", str)
+    monkeypatch.setattr("ssrvae_tf.upscale.identity", lambda model: getattr(model, "model", str(model)))
     return known
 
 
@@ -187,7 +189,8 @@ def test_a_second_run_makes_only_what_is_missing(folder, tmp_path, capsys, model
         ("", "--strength 0.7", "strength 1.0, now 0.7"),
         ("", "--tile 16", "tile auto, now 16"),
         ("--tile 16", "--tile 16 --overlap 4", "overlap 8, now 4"),
-        ("--scale 2 --model runs/x2", "--scale 2", "model runs/x2, now faces-x4"),
+        ("--scale 2 --model runs/x2", "--scale 2 --model runs/x4", "model runs/x2, now runs/x4"),
+        ("--detailed runs/x4", "--detailed runs/x4 --detail 1", "detail 0.5, now 1.0"),
         ("--format jpeg", "--format jpeg --quality 40", "quality 95, now 40"),
         ("--scale 2", "--scale 3", "scale 2.0, now 3.0"),
     ],
@@ -398,6 +401,9 @@ def test_a_users_mistake_is_one_line(photo, monkeypatch, capsys, arguments, word
         ["--tile", "8"],
         ["--tile", "x"],
         ["--strength", "2"],
+        ["--detail", "2"],
+        ["--detail", "0.5", "--model", "runs/x4"],
+        ["--detail", "0.5", "--server", "http://host"],
         ["--quality", "0"],
         ["--jobs", "0"],
         ["--size"],

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 
 from ssrvae_tf import config
+from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading import places
 from ssrvae_tf.models import StyleVAE
 
 _STYLE_VAE = {"latent_dim": 8, "filters": 8, "encoder_strides": [2, 1]}
@@ -87,6 +89,21 @@ def weights(folder, name: str = "model.weights.h5") -> dict:
     with h5py.File(Path(folder) / name) as file:
         file.visititems(lambda name, item: found.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
     return found
+
+
+def random_run(folder, seed: int, stage: str = "sr", **changes) -> Path:
+    """The folder of a run without a training: settings, and weights by that seed."""
+    folder = Path(folder)
+    folder.mkdir(parents=True)
+    settings = tiny(stage, folder / "photos", folder, **changes)
+    config.write(settings, folder / places.CONFIG)
+    model = loading.build(settings)
+    if stage == "style":
+        model.build_networks()
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.normal(0, 0.1, value.shape) for value in model.get_weights()])
+    loading.save_weights(model, folder / places.WEIGHTS)
+    return folder
 
 
 def small_style_vae() -> StyleVAE:

@@ -17,6 +17,7 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.inference.degrader import degraded, load_degrader
 from ssrvae_tf.inference.engines import engine
 from ssrvae_tf.inference.enlarger import upscale
+from ssrvae_tf.loading.places import Blend
 from ssrvae_tf.photos import records
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import suffixes
@@ -31,11 +32,12 @@ class UpscaleHandler(_PhotoHandler):
     """Photos -> photos, enlarged by the network's scale.
 
     Args:
-        model: a name, a run, an exported SavedModel or a `.tflite` file, which each machine must have.
+        model: a name, a run, an exported SavedModel or a `.tflite` file, which each machine must have, or what
+            `ssrvae_tf.loading.places.chosen` made of it.
         settings: further arguments of `ssrvae_tf.upscale`.
     """
 
-    def __init__(self, model: str, **settings):
+    def __init__(self, model: str | Blend, **settings):
         super().__init__()
         self._model, self._settings = model, settings
 

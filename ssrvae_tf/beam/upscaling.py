@@ -12,6 +12,7 @@ from ssrvae_tf.beam import files
 from ssrvae_tf.beam.handlers import UpscaleHandler
 from ssrvae_tf.beam.pipeline import Item, Job, count
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.loading.places import Blend
 from ssrvae_tf.photos import files as photo_files
 from ssrvae_tf.photos import records
 from ssrvae_tf.photos.folders import result_name
@@ -25,15 +26,18 @@ class Upscaling(Job):
     """See `ssrvae_tf.upscale_beam.upscale_beam`.
 
     Attributes:
+        model: by name or place, or what `ssrvae_tf.loading.places.chosen` gave.
         digest: of the model, by `ssrvae_tf.inference.identity`.
+        detail: of the model, by `ssrvae_tf.loading.places.detail_of`.
         network_scale: the network's own.
         scale: of the results.
         settings: further arguments of `ssrvae_tf.upscale`.
     """
 
     output: str
-    model: str
+    model: str | Blend
     digest: str
+    detail: float | None
     network_scale: int
     scale: float
     kind: str
@@ -76,7 +80,8 @@ class Upscaling(Job):
         return f"{self.output}/{item.target}"
 
     def _record(self, item):
-        return records.of_result(item.target, item.size, self.digest, self.scale, self.quality, **self.settings)
+        more = {"detail": self.detail, **self.settings}
+        return records.of_result(item.target, item.size, self.digest, self.scale, self.quality, **more)
 
 
 def _as_png(item: Item) -> Item:

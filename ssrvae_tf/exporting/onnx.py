@@ -20,10 +20,14 @@ _MOST = 1e-4
 _SIZES = ((32, 32), (17, 30))  # of what is compared
 
 
-def export_onnx(model: keras.Model, path: str | os.PathLike) -> Path:
+def export_onnx(model: keras.Model, path: str | os.PathLike, detail: float | None = None) -> Path:
     """Write a network as ONNX, beside `path` and renamed, once onnxruntime agrees with Keras to 1e-4.
 
     `lr` float32 (B, H, W, 3) in [0, 1] -> `sr` (B, scale H, scale W, 3), any B, H and W.
+
+    Args:
+        model: an SR network or a baseline.
+        detail: that the model's weights were blended at, by `ssrvae_tf.load`: put down in the file's metadata.
 
     Raises:
         UserError: if tf2onnx or onnxruntime is not installed, the model is a StyleVAE, the file cannot be written, or
@@ -32,6 +36,7 @@ def export_onnx(model: keras.Model, path: str | os.PathLike) -> Path:
     path = Path(path)
     with network_file(model, path, "--onnx", "ONNX") as part:
         try:
+            import onnx
             import onnxruntime
             import tf2onnx
         except ImportError as error:
@@ -41,7 +46,9 @@ def export_onnx(model: keras.Model, path: str | os.PathLike) -> Path:
         function = tf.function(lambda lr: {"sr": whole(lr, training=False)}, input_signature=spec)
         logging.getLogger("tf2onnx").setLevel(logging.ERROR)
         with saying(f"making {path}"):
-            tf2onnx.convert.from_function(function, spec, opset=_OPSET, output_path=os.fspath(part))
+            made, _ = tf2onnx.convert.from_function(function, spec, opset=_OPSET)
+            onnx.helper.set_model_props(made, {} if detail is None else {"detail": f"{detail:g}"})
+            onnx.save(made, os.fspath(part))
             session = onnxruntime.InferenceSession(os.fspath(part), providers=["CPUExecutionProvider"])
             apart = max(_apart(KerasEngine(model), session, size) for size in _SIZES)
         if apart > _MOST:

@@ -45,6 +45,7 @@ def export_saved_model(
     keep: int = KEPT,
     max_pixels: int = MAX_PIXELS,
     files_from: str | os.PathLike | None = None,
+    detail: float | None = None,
 ) -> Path:
     """Write a model as the next version in a folder that TensorFlow Serving watches.
 
@@ -66,6 +67,7 @@ def export_saved_model(
             `serving_default` of an SR network.
         files_from: run folder or shipped name that `model` is from: its settings of the training are kept. None writes
             the model's own, and otherwise those that a training has unless told.
+        detail: that the model's weights were blended at, by `ssrvae_tf.load`: put down in detail.yaml.
 
     Returns:
         the folder of the version.
@@ -92,6 +94,8 @@ def export_saved_model(
         part.mkdir(parents=True)
         with saying(f"making {target}"):
             _write(model, part, base.resolve().name, max_pixels, files_from)
+            if detail is not None:
+                places.write_detail(part, detail)
         os.replace(part, target)
         _remove_old(base, target, keep)
     except (OSError, tf.errors.OpError) as error:

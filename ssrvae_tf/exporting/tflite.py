@@ -33,6 +33,7 @@ def export_tflite(
     quantize: str = "none",
     fixed_size: tuple[int, int] | None = None,
     calibrate: str | os.PathLike | None = None,
+    detail: float | None = None,
 ) -> Path:
     """Write a network as TFLite, beside `path` and renamed, and print how near it comes to Keras on faces.
 
@@ -46,6 +47,7 @@ def export_tflite(
         fixed_size: (H, W) of the only input that it takes.
         calibrate: folder of sharp photos of faces, which set the ranges of int16x8 and are what any file is compared
             on; None: the shipped photos.
+        detail: that the model's weights were blended at, by `ssrvae_tf.load`: put down in the file's description.
 
     Raises:
         UserError: if the model is a StyleVAE, whose random numbers TFLite has no operators for, there are no photos to
@@ -56,7 +58,8 @@ def export_tflite(
         raise UserError(f"--tflite {path}: a name that ends in .tflite is wanted")
     with network_file(model, path, "--tflite", "TFLite") as part:
         pairs = faces(calibrate, model.scale, fixed_size or (_SIDE, _SIDE))
-        what = f"Enlarges photos {model.scale} times (quantization: {quantize}). For research only."
+        taken = "" if detail is None else f", detail: {detail:g}"
+        what = f"Enlarges photos {model.scale} times (quantization: {quantize}{taken}). For research only."
         try:
             with saying(f"making {path}"):
                 file = _converted(model, quantize, fixed_size, pairs)

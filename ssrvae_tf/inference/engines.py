@@ -18,6 +18,7 @@ import numpy as np
 
 from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.loading.places import Blend
 from ssrvae_tf.versions import looking_for, newest
 
 TOO_LARGE = "pixels refused"  # in what an exported graph says of photos above its limit
@@ -32,8 +33,9 @@ def engine(model):
     """The engine for a model.
 
     Args:
-        model: what `ssrvae_tf.load` gave, or its name or the folder of its run; the folder of an exported SavedModel or
-            the path of a `.tflite` file; or an engine.
+        model: what `ssrvae_tf.load` gave, or its name or the folder of its run, or what
+            `ssrvae_tf.loading.places.chosen` made of it; the folder of an exported SavedModel or the path of a
+            `.tflite` file; or an engine.
 
     Raises:
         UserError: if there is none, it does not enlarge photos, or takes more memory than there is.
@@ -48,11 +50,12 @@ def engine(model):
 
 
 def _opened(model):
-    if Path(model).suffix == ".tflite":
-        return TFLiteEngine(model)
-    folder = exported_folder(Path(model))
-    if folder:
-        return SavedModelEngine(folder)
+    if not isinstance(model, Blend):
+        if Path(model).suffix == ".tflite":
+            return TFLiteEngine(model)
+        folder = exported_folder(Path(model))
+        if folder:
+            return SavedModelEngine(folder)
     from ssrvae_tf.loading.models import load  # brings TensorFlow, which checks of the arguments need not wait for
 
     return KerasEngine(load(model), f"model {model}")

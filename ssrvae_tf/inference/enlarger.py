@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from ssrvae_tf.inference.engines import engine as engine_for
 from ssrvae_tf.inference.tiling import axis, blended_bands
+from ssrvae_tf.loading import places
 from ssrvae_tf.photos import files as photo_files
 from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.terminal import Bar
@@ -34,6 +35,8 @@ def upscale(
     overlap: int = OVERLAP,
     batch: int = 1,
     strength: float = 1.0,
+    detail: float | None = None,
+    detailed=None,
 ):
     """Enlarge photos by the model's scale, each of any size, in bounded memory.
 
@@ -53,19 +56,21 @@ def upscale(
         overlap: pixels of the photo that neighbouring tiles share.
         batch: tiles that go through the network together.
         strength: 1 is the network's result, 0 the bicubic one, between them a blend.
+        detail, detailed: of a model that is not loaded yet, as for `ssrvae_tf.load`.
 
     Returns:
         The same kind: a Pillow image (L, LA, I;16, RGB or RGBA), with colour profile and EXIF data in its `info`, or an
         array of the same dtype and channels, (..., scale * H, scale * W, C).
 
     Raises:
-        UserError: if no SR network goes by the name `model`.
+        UserError: if no SR network goes by the name `model`, or `detail` is not for it.
         TypeError, ValueError: if an argument is none of the above.
         MemoryError: if even tiles of 16 pixels, or the result, are too large.
 
     Example:
         sharp = ssrvae_tf.upscale(Image.open("photo.jpg"))
     """
+    model = places.chosen(model, detail, detailed)
     if isinstance(image, Image.Image):
         photo = photo_files.of_image(image)
         settings = {"overlap": overlap, "batch": batch, "strength": strength}

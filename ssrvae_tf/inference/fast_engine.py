@@ -49,7 +49,8 @@ def fastest(engine, model, pixels: int):
 
     Args:
         engine: what `ssrvae_tf.inference.engines.engine(model)` gave.
-        model: the name of a model or the folder of its run; whatever else it is, `engine` is what it needs.
+        model: the name of a model or the folder of its run, or what `ssrvae_tf.loading.places.chosen` made of it;
+            whatever else it is, `engine` is what it needs.
         pixels: of all photos to come. From a million on the file is made if there is none.
     """
     named = isinstance(engine, KerasEngine) and isinstance(model, (str, os.PathLike))
@@ -81,9 +82,13 @@ def _opened(engine, file: Path) -> FastEngine:
 def _kept_file(model) -> Path:
     """Where the file of these very weights lies, or would."""
     digest = hashlib.sha256(f"{__version__} {tf.__version__}".encode())
-    single = places.keras_file(model)
-    folder = None if single else places.find(model)
-    files = [single] if single else [folder / places.CONFIG, places.weights_of(folder)]
+    model = places.chosen(model)
+    files = [] if places.keras_file(model) else [places.find(model) / places.CONFIG]
+    if isinstance(model, places.Blend):
+        digest.update(f"detail {model.detail}".encode())
+        files += model.files
+    else:
+        files.append(places.file_of(model))
     for part in files:
         digest.update(part.read_bytes())
     return Path(platformdirs.user_cache_dir("ssrvae_tf"), f"{digest.hexdigest()[:32]}.tflite")
@@ -94,6 +99,8 @@ def _make(model, file: Path) -> None:
     print(f"making a faster form of {model} for this processor, once: {file}", file=sys.stderr)
     file.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "ssrvae_tf.export", os.fspath(model), "--tflite", os.fspath(file)]
+    if isinstance(model, places.Blend):
+        command += ["--detail", str(model.detail), "--detailed", model.detailed]
     done = subprocess.run([*command, "--quantize", "float16"], capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"export ended with {done.returncode}"]

@@ -14,9 +14,10 @@ def identity(model) -> str:
     """A short digest of the weights, the same on every machine and whatever the model is called.
 
     Args:
-        model: as for `ssrvae_tf.upscale`, or a StyleVAE by name, run or itself. Of a model in memory and of a file the
-            digests differ. A server does not tell its weights: its address and the model's name and version stand for
-            them.
+        model: as for `ssrvae_tf.upscale`, or what `ssrvae_tf.loading.places.chosen` gave, or a StyleVAE by name, run or
+            itself. Of two sets of weights it is the digest of both, whatever the detail. Of a model in memory and of a
+            file the digests differ. A server does not tell its weights: its address and the model's name and version
+            stand for them.
 
     Raises:
         UserError: if there is no such model.
@@ -37,10 +38,13 @@ def identity(model) -> str:
 
 def _files(model: str | os.PathLike) -> list[Path]:
     """Those that hold a model's numbers."""
+    model = places.chosen(model)
+    if isinstance(model, places.Blend):
+        return model.files
     path = Path(model)
     if path.suffix == ".tflite":
         return [path]
     folder = exported_folder(path)
     if folder:
         return [folder / "saved_model.pb", *sorted((folder / "variables").glob("variables.*"))]
-    return [places.keras_file(path) or places.weights_of(places.find(path))]
+    return [places.file_of(path)]

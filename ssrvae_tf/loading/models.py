@@ -18,7 +18,7 @@ import tensorflow as tf
 from ssrvae_tf import config as configuration
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.loading import keras_files
-from ssrvae_tf.loading.places import CONFIG, WEIGHTS, find, keras_file, weights_of
+from ssrvae_tf.loading.places import CONFIG, WEIGHTS, Blend, chosen, detailed_of, find, keras_file, weights_of
 from ssrvae_tf.loading.weight_files import check_weights
 from ssrvae_tf.models import EDSR, RDN, SRCNN, SRGAN, SRNetwork, StyleVAE
 from ssrvae_tf.photos.writing import replacing
@@ -44,7 +44,9 @@ def build(settings: configuration.FitConfig) -> keras.Model:
     return StyleVAE(settings.scale, lr_size=lr_size, **dataclasses.asdict(settings.style_vae))
 
 
-def load(name_or_run: str | os.PathLike) -> keras.Model:
+def load(
+    name_or_run: str | os.PathLike, detail: float | None = None, detailed: str | os.PathLike | None = None
+) -> keras.Model:
     """A trained SRNetwork or baseline (`.predict`) or StyleVAE (`.degrade`).
 
     Only numbers are read: YAML settings and an HDF5 file of weights, or a .keras file that names nothing but this
@@ -53,11 +55,45 @@ def load(name_or_run: str | os.PathLike) -> keras.Model:
 
     Args:
         name_or_run: as for `find`, or a .keras file.
+        detail: of a model with two sets of weights, how much of the detailed one: 0 keeps to the photo, 1 draws most.
+            None: as its maker chose.
+        detailed: the second set, a model of the same architecture; then half of each, unless `detail` is given.
 
     Raises:
-        UserError: if there is no such model, it could run code, its files are damaged or do not fit together, or it
-            takes more memory than there is.
+        UserError: if there is no such model, it could run code, its files are damaged or do not fit together, it takes
+            more memory than there is, or `detail` is given for one set of weights.
     """
+    model = chosen(name_or_run, detail, detailed)
+    return _blended(model) if isinstance(model, Blend) else _loaded(model)
+
+
+def _blended(blend: Blend) -> keras.Model:
+    model = _loaded(blend.model)
+    faithful = model.get_weights()
+    other = model if blend.detailed == blend.model else _loaded(blend.detailed)
+    _check_alike(model, other, blend)
+    if not keras_file(blend.detailed):
+        load_weights(other, detailed_of(find(blend.detailed)))
+    share = np.float32(blend.detail)
+    model.set_weights([(1 - share) * few + share * many for few, many in zip(faithful, other.get_weights())])
+    return model
+
+
+def _check_alike(model: keras.Model, other: keras.Model, blend: Blend) -> None:
+    """Raises UserError: if the two are not of one architecture, or no SR networks."""
+    if isinstance(model, StyleVAE):
+        raise UserError(f"{blend.model}: a StyleVAE has no detail to choose: leave --detail and --detailed out")
+    mine, its = ({"kind": type(each).__name__, **each.get_config()} for each in (model, other))
+    for name, value in mine.items():
+        if name not in ("name", "chunk") and its.get(name) != value:
+            raise UserError(
+                f"--detailed {blend.detailed}: its {name} is {its.get(name)}, that of {blend.model} is {value}: "
+                "give two models of one architecture"
+            )
+
+
+def _loaded(name_or_run: str | os.PathLike) -> keras.Model:
+    """The model with its only weights, or the faithful ones of two sets."""
     file = keras_file(name_or_run)
     if file:
         return _from_keras(file)

@@ -2,21 +2,126 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
+import yaml
+
 from ssrvae_tf import config
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos.writing import replacing
 from ssrvae_tf.versions import looking_for, newest
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 WEIGHTS, CONFIG = "model.weights.h5", "config.yaml"
 BEST = "best.weights.h5"  # beside the newest ones, in runs with a validation
 KERAS = "model.keras"  # instead of both, for networks that no run can have
+DETAILED = "detailed.weights.h5"  # beside WEIGHTS: a second set, of the same architecture, that draws more detail
+DETAIL = "detail.yaml"  # says how much of it is taken unless told or, without it, was taken by an export
+HALF = 0.5  # of two sets that are given without saying how much: their mean keeps most of what either is better at
 WANTED = (
     "give the folder of a run, a folder that python -m ssrvae_tf.export wrote, or a .keras file of a network of this "
     "package"
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Blend(os.PathLike):
+    """A model between two sets of weights of one architecture: (1 - detail) * faithful + detail * detailed.
+
+    "Network interpolation" of ESRGAN (arXiv 1809.00219, section 3.4). As a path it is that of the faithful set, which
+    has the settings.
+
+    Attributes:
+        model: place of the faithful set.
+        detail: from 0 to 1.
+        detailed: place of the detailed set; the same one, where a folder holds both.
+    """
+
+    model: str
+    detail: float
+    detailed: str
+
+    def __fspath__(self) -> str:
+        return self.model
+
+    def __str__(self) -> str:
+        return f"{self.model} at detail {self.detail:g}"
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that hold the numbers of the two."""
+        return [file_of(self.model), keras_file(self.detailed) or detailed_of(find(self.detailed))]
+
+
+def chosen(model, detail: float | None = None, detailed: str | os.PathLike | None = None):
+    """The model that is meant: a `Blend` where there are two sets of weights, else `model` as it is.
+
+    Args:
+        model: whatever `ssrvae_tf.upscale` takes, or a `Blend`.
+        detail: how much of the detailed set, from 0 to 1; None: what its folder says, or a half with `detailed`.
+        detailed: place of the detailed set, if not that of `model`. Of a place with two sets, it is its detailed one.
+
+    Raises:
+        UserError: if `detail` is out of range, or there is nothing to blend.
+    """
+    options = {"--detail": detail, "--detailed": detailed}
+    given = " ".join(f"{option} {value}" for option, value in options.items() if value is not None)
+    if detail is not None and not 0 <= detail <= 1:
+        raise UserError(f"--detail {detail}: it must be a number from 0 to 1")
+    if not isinstance(model, (str, os.PathLike)) or isinstance(model, Blend):
+        if given:
+            raise UserError(f"{given}: for models by name or folder: give it to ssrvae_tf.load, or leave it out")
+        return model
+    if detailed is not None:
+        return Blend(os.fspath(model), HALF if detail is None else float(detail), os.fspath(detailed))
+    with looking_for(Path(model)):
+        folder = _folder(Path(model))
+    if folder and (folder / DETAILED).is_file():
+        return Blend(os.fspath(model), (_said(folder) or 0.0) if detail is None else float(detail), os.fspath(model))
+    if given:
+        before = folder and _said(folder)
+        if before is not None:
+            said = f"{given}: {model} has the detail of its export, {before:g}"
+            raise UserError(f"{said}: export it again, or leave this out")
+        if not (folder or Path(model).exists()):
+            find(model)  # says that there is none
+        raise UserError(f"{given}: {model} has one set of weights only: add --detailed RUN, or leave it out")
+    return model
+
+
+def detail_of(model) -> float | None:
+    """How much of a detailed set a model takes, or took when it was exported; None where there is one set only.
+
+    Args:
+        model: what `chosen` gave.
+    """
+    if isinstance(model, Blend):
+        return model.detail
+    if not isinstance(model, (str, os.PathLike)):
+        return None
+    with looking_for(Path(model)):
+        folder = _folder(Path(model))
+    return _said(folder) if folder else None
+
+
+def write_detail(folder: Path, detail: float) -> None:
+    """Put down in a model's folder how much of the detailed set is taken unless told, or was taken by an export."""
+    with replacing(folder / DETAIL) as part:
+        part.write_text(yaml.safe_dump({"detail": float(detail)}))
+
+
+def _said(folder: Path) -> float | None:
+    if not (folder / DETAIL).is_file():
+        return None
+    try:
+        detail = float(yaml.safe_load((folder / DETAIL).read_text())["detail"])
+        if 0 <= detail <= 1:
+            return detail
+    except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError):
+        pass
+    raise UserError(f"{folder / DETAIL}: `detail: X`, with X from 0 to 1, is wanted: restore the file")
 
 
 def shipped() -> list[str]:
@@ -49,6 +154,20 @@ def find(name_or_run: str | os.PathLike) -> Path:
 def weights_of(folder: Path) -> Path:
     """The file of weights in a folder that `find` gave: the best ones, of a run that knows them."""
     return folder / (BEST if (folder / BEST).is_file() else WEIGHTS)
+
+
+def detailed_of(folder: Path) -> Path:
+    """The file of the more detailed weights in a folder that `find` gave; of the only ones, where it has one set."""
+    return folder / DETAILED if (folder / DETAILED).is_file() else weights_of(folder)
+
+
+def file_of(model: str | os.PathLike) -> Path:
+    """The file that holds a model's numbers, without what `detailed_of` gives.
+
+    Raises:
+        UserError: as of `find`.
+    """
+    return keras_file(model) or weights_of(find(model))
 
 
 def keras_file(path: str | os.PathLike) -> Path | None:

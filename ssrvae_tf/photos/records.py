@@ -31,7 +31,16 @@ def record(**what) -> str:
 
 
 def of_result(
-    target, photo: int | None, model: str, scale: float, quality: int, tile, overlap: int, strength: float, **_
+    target,
+    photo: int | None,
+    model: str,
+    scale: float,
+    quality: int,
+    tile,
+    overlap: int,
+    strength: float,
+    detail: float | None = None,
+    **_,
 ) -> str:
     """What makes an enlarged photo: whatever changes its pixels.
 
@@ -40,9 +49,11 @@ def of_result(
         photo: bytes of the file that the photo comes in.
         model: by `ssrvae_tf.inference.identity`.
         scale, quality, tile, overlap, strength: as for `ssrvae_tf.upscale.upscale_files`.
+        detail: of two sets of weights; None: there is one, and nothing is said.
     """
     quality = quality if SUFFIXES[Path(target).suffix.lower()] in ("jpeg", "webp") else None
     numbers = {"scale": float(scale), "strength": float(strength), "overlap": int(overlap)}
+    numbers.update({} if detail is None else {"detail": float(detail)})
     return record(photo=photo, model=model, quality=quality, tile=str(tile), **numbers)
 
 

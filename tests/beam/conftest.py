@@ -41,8 +41,8 @@ def loads(monkeypatch):
     """The names of the models that have been loaded; what is loaded is bicubic interpolation."""
     names = []
 
-    def load(name):
-        names.append(name)
+    def load(model):
+        names.append(model)
         return BicubicNetwork()
 
     monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", types.SimpleNamespace(load=load))

@@ -15,7 +15,9 @@ from tiny_runs import PLAIN, tiny
 from ssrvae_tf import config, upscale_beam
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.loading import models as loading
+from ssrvae_tf.loading.places import Blend
 from ssrvae_tf.photos import files as photo_files
+from ssrvae_tf.photos import records
 from ssrvae_tf.upscale import upscale_files
 
 pytest.importorskip("apache_beam")
@@ -38,7 +40,7 @@ def test_it_writes_what_the_plain_command_writes_and_loads_the_model_once_for_al
     upscale_files([photos], tmp_path / "plain", recursive=True)
     loads.clear()
     assert run(f"{photos}/**", tmp_path / "out") == 0
-    assert loads == ["faces-x4"] * 2  # for its scale at the start, and by the workers
+    assert [*map(os.fspath, loads)] == ["faces-x4"] * 2  # for its scale at the start, and by the workers
     assert contents(tmp_path / "out") == contents(tmp_path / "plain")
     assert set(contents(tmp_path / "out")) == {
         "a_x4.png",
@@ -52,13 +54,21 @@ def test_it_writes_what_the_plain_command_writes_and_loads_the_model_once_for_al
 
 
 def test_its_options_do_what_those_of_the_plain_command_do(photos, tmp_path, loads):
-    upscale_files(
-        [photos], tmp_path / "plain", scale=3.0, format="jpeg", quality=40, strength=0.5, tile=16, overlap=4, batch=2
-    )
+    settings = {"scale": 3.0, "format": "jpeg", "quality": 40, "strength": 0.5, "tile": 16, "overlap": 4, "batch": 2}
+    upscale_files([photos], tmp_path / "plain", "runs/mine", **settings)
     options = "--scale 3 --format jpeg --quality 40 --strength 0.5 --tile 16 --overlap 4 --batch 2 --model runs/mine"
     assert run(f"{photos}/*.*", tmp_path / "out", *options.split()) == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "plain")
-    assert set(loads[1:]) == {"runs/mine"}
+    assert set(loads) == {"runs/mine"}
+
+
+def test_the_detail_reaches_the_workers_and_is_recorded_as_by_the_plain_command(photos, tmp_path, loads):
+    upscale_files([photos], tmp_path / "plain", detail=0.25, detailed="runs/mine")
+    loads.clear()
+    assert run(f"{photos}/*.*", tmp_path / "out", "--detail", 0.25, "--detailed", "runs/mine") == 0
+    assert loads == [Blend("faces-x4", 0.25, "runs/mine")] * 2
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+    assert '"detail": 0.25' in records.made(tmp_path / "out" / "a_x4.png")
 
 
 def test_bad_files_become_dead_letters_and_all_others_are_done(bad_photos, tmp_path, loads, capsys):

@@ -17,7 +17,7 @@ def test_any_size_gives_what_keras_gives(tmp_path, capsys, monkeypatch):
     model = SRNetwork(2, 8, 1, 1, chunk=64, kernel_size=3)
     rng = np.random.default_rng(0)
     model.set_weights([value + rng.normal(0, 0.05, value.shape) for value in model.get_weights()])
-    path = export_onnx(model, tmp_path / "a.onnx")
+    path = export_onnx(model, tmp_path / "a.onnx", detail=0.25)
     printed = capsys.readouterr()
     assert "largest difference to Keras" in printed.out
     assert printed.err.startswith(f"making {path} ..."), "a terminal says what takes so long"
@@ -25,6 +25,7 @@ def test_any_size_gives_what_keras_gives(tmp_path, capsys, monkeypatch):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_inputs()] == ["lr"]
     assert [each.name for each in session.get_outputs()] == ["sr"]
+    assert session.get_modelmeta().custom_metadata_map == {"detail": "0.25"}
     for size in ((3, 5), (20, 31)):
         lr = rng.random((2, *size, 3), np.float32)
         np.testing.assert_allclose(session.run(["sr"], {"lr": lr})[0], model.predict(lr, verbose=0), atol=1e-4)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from ssrvae_tf import load
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.inference.enlarger import bicubic as enlarged
 from ssrvae_tf.inference.enlarger import upscale
+from ssrvae_tf.loading.places import Blend
 from ssrvae_tf.photos.samples import sample_photos
 
 
@@ -242,7 +244,19 @@ def test_a_style_model_is_refused(photo):
 
 def test_a_name_is_loaded(photo, monkeypatch):
     loading = type(sys)("ssrvae_tf.loading.models")
-    loading.load = {"faces-x4": BicubicNetwork(), "other": BicubicNetwork(scale=2)}.get
+    known = {"faces-x4": BicubicNetwork(), "other": BicubicNetwork(scale=2)}
+    loading.load = lambda model: known[os.fspath(model)]
     monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", loading)
     assert upscale(photo).shape == (124, 88, 3)
     assert upscale(photo, "other").shape == (62, 44, 3)
+
+
+def test_the_detail_reaches_the_model_by_name_and_no_other(photo, monkeypatch):
+    loading, loaded = type(sys)("ssrvae_tf.loading.models"), []
+    loading.load = lambda model: loaded.append(model) or BicubicNetwork()
+    monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", loading)
+    for image in (photo, Image.fromarray(photo)):
+        upscale(image, "faces-x4", detail=0.25, detailed="runs/mine")
+    assert loaded == [Blend("faces-x4", 0.25, "runs/mine")] * 2
+    with pytest.raises(UserError, match="--detail 0.25: for models by name or folder: give it to ssrvae_tf.load"):
+        upscale(photo, BicubicNetwork(), detail=0.25)

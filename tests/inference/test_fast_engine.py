@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shutil
 import subprocess
 
@@ -90,6 +91,25 @@ def test_other_weights_get_another_file(made):
     model.set_weights([value + 0.01 for value in model.get_weights()])
     loading.save_weights(model, other / places.WEIGHTS)
     assert isinstance(fastest(engine(other), other, 1), KerasEngine)
+
+
+def test_each_detail_gets_its_own_file(run, monkeypatch):
+    pytest.importorskip("ai_edge_litert")
+    commands = []
+
+    def export(command, **_):
+        commands.append(" ".join(command))
+        return subprocess.CompletedProcess(command, 1, stderr="error: not made")
+
+    monkeypatch.setattr(subprocess, "run", export)
+    run = os.fspath(run)
+    for detail in (0.25, 0.75):
+        model = places.chosen(run, detail, run)
+        assert isinstance(fastest(engine(model), model, LARGE_JOB), KerasEngine)
+        assert f" {run} " in commands[-1] and f"--detail {detail} --detailed {run}" in commands[-1]
+    fastest(engine(run), run, LARGE_JOB)
+    files = [re.search(r"\S+\.tflite", command)[0] for command in commands]
+    assert len(set(files)) == 3 and "--detail" not in commands[-1]
 
 
 def test_only_the_files_last_used_are_kept(run, place_of_a_large_job, monkeypatch):

@@ -67,3 +67,16 @@ def test_files_of_networks_are_told_by_their_bytes(tmp_path):
 def test_models_in_memory_are_told_by_their_numbers_and_those_of_servers_by_their_names():
     assert identity(Network([1, 2], 3)) == identity(Network([1, 2], 3)) != identity(Network([1, 2], 4))
     assert identity(ServerEngine(client(1))) == identity(ServerEngine(client(1))) != identity(ServerEngine(client(2)))
+
+
+def test_both_sets_of_a_pair_tell_it_and_the_detail_does_not(tmp_path):
+    for name in ("pair", "other"):
+        (tmp_path / name).mkdir()
+        for file in (places.CONFIG, places.WEIGHTS, places.DETAILED):
+            (tmp_path / name / file).write_text(file)
+    pair, other = tmp_path / "pair", tmp_path / "other"
+    assert identity(pair) == identity(other) == identity(places.chosen(pair, 0.7))
+    (other / places.DETAILED).write_text("another")
+    assert len({identity(pair), identity(other), identity(places.chosen(pair, 0.5, other))}) == 2
+    (other / places.DETAILED).unlink()
+    assert identity(other) not in (identity(pair), identity(places.chosen(other, 0.5, pair)))
