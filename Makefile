@@ -2,7 +2,7 @@
 # make test   run the tests            (TESTS="tests/layers -k attention" for some of them)
 # make test-onednn
 #             run those of exports, engines and servers with TensorFlow's oneDNN and without
-# make lint   run the linter, and see that imports go one way
+# make lint   run the linter, and see that imports go one way and types are true
 # make wheel-check
 #             build sdist and wheel, and use the wheel in an empty environment outside of the checkout
 # make clean  remove .venv and everything else that can be made again
@@ -35,6 +35,7 @@ test-onednn: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
 
 wheel-check: $(READY)
 	scripts/check_wheel $(BIN)/python $(VERSIONS)

@@ -12,6 +12,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ssrvae_tf.inference.enlarger import upscale as upscale
+    from ssrvae_tf.loading.models import load as load
 
 __version__ = "0.1.0"
 
@@ -23,7 +28,7 @@ _HOME = {"load": "ssrvae_tf.loading.models", "upscale": "ssrvae_tf.inference.enl
 __all__ = ["__version__", *_HOME]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'ssrvae_tf' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)

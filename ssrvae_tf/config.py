@@ -6,8 +6,9 @@ import dataclasses
 import functools
 import sys
 from pathlib import Path
-from typing import Annotated, Callable, List, Literal, Optional, Tuple, Union
+from typing import Annotated, Any, Callable, List, Literal, Optional, Tuple, Union
 
+import jsonargparse
 import yaml
 
 from ssrvae_tf import command_line
@@ -205,8 +206,8 @@ class FitConfig:
     sr_network: SRNetworkSettings = dataclasses.field(default_factory=SRNetworkSettings)
     baseline: BaselineSettings = dataclasses.field(default_factory=BaselineSettings)
 
-    def __post_init__(self):
-        counts = ("batch_size", "epochs", "steps_per_epoch", "hr_size", "patch_size", "patience")
+    def __post_init__(self) -> None:
+        counts: tuple[str, ...] = ("batch_size", "epochs", "steps_per_epoch", "hr_size", "patch_size", "patience")
         counts += ("checkpoint_steps", "log_steps", "picture_steps")
         for name in (*counts, "style_vae.filters", "style_vae.latent_dim", "sr_network.filters", "baseline.filters"):
             self._check(name, lambda value: value >= 1, "at least 1")
@@ -259,7 +260,7 @@ class FitConfig:
             raise UserError(f"--patience watches PSNR, which --{given[0]} gives up by intent: leave one of the two out")
         if self.perceptual is not None:
             try:
-                path, weight = self.perceptual_features
+                path, weight = self.perceptual_features or ("", 0.0)
                 good = bool(path) and 0 <= weight < float("inf")
             except ValueError:
                 good = False
@@ -289,11 +290,11 @@ def parse(arguments: list[str] | None = None) -> FitConfig:
         UserError: for an unknown or ill-typed field, in one line with the nearest valid name.
     """
     words = command_line.checked(sys.argv[1:] if arguments is None else arguments, ["--config", *_names().values()])
-    files, others, words = [], [], iter(words)
-    for word in words:
+    files, others, left = [], [], iter(words)
+    for word in left:
         option, equals, value = word.partition("=")
         if option == "--config":
-            files.append(_file(value if equals else next(words, None)))
+            files.append(_file(value if equals else next(left, None)))
         else:
             others.append(word)
     for file in files:
@@ -312,10 +313,10 @@ def from_dict(values: dict) -> FitConfig:
     return _typed(lambda parser: parser.parse_object(values))
 
 
-def _typed(read: Callable, words: list[str] = ()) -> FitConfig:
+def _typed(read: Callable, words: list[str] | None = None) -> FitConfig:
     """What `read` makes of the parser, types checked, as a configuration."""
     parser, fields = _parser(), command_line.parameters(FitConfig)
-    values = command_line.typed(lambda: read(parser), fields, _names(), words).as_dict()
+    values = command_line.typed(lambda: read(parser), fields, _names(), words or []).as_dict()
     values.pop("config")
     values["style_vae"]["weights"] = LossWeights(**values["style_vae"]["weights"])
     for name in ("style_vae", "sr_network", "baseline"):
@@ -323,7 +324,7 @@ def _typed(read: Callable, words: list[str] = ()) -> FitConfig:
     return FitConfig(**values)
 
 
-def _parser():
+def _parser() -> jsonargparse.ArgumentParser:
     parser = command_line.new_parser(
         "ssrvae_tf.fit",
         "Train a stage, or go on with a training that is in --out.",
@@ -331,7 +332,7 @@ def _parser():
     )
     parser.add_argument("--config", action="config", metavar="NAME|FILE.yaml", help="fields, such as those of smoke")
     for name, field in command_line.parameters(FitConfig).items():
-        more = {"type": field.kind, "default": field.default, "metavar": field.metavar}
+        more: dict[str, Any] = {"type": field.kind, "default": field.default, "metavar": field.metavar}
         parser.add_argument(command_line.flag(name), help=field.help, **more)
     return parser
 
@@ -368,7 +369,7 @@ def _yaml(path: str) -> dict:
     return {} if values is None else values
 
 
-def _check_names(values, source: str, prefix: str = "") -> None:
+def _check_names(values: Any, source: str, prefix: str = "") -> None:
     if not isinstance(values, dict):
         what = prefix[:-1] or "the file"
         raise UserError(f"{source}{what} is {str(values)[:40]!r}: fields are wanted, each as `name: value`")
@@ -409,11 +410,11 @@ def with_place(config: FitConfig) -> FitConfig:
 
 def portable(config: FitConfig) -> FitConfig:
     """A configuration without the folders of its maker."""
-    nowhere = dict.fromkeys(("hr", "lr", "everyday", "val", "features", "out", "init"))
+    nowhere: dict[str, Any] = dict.fromkeys(("hr", "lr", "everyday", "val", "features", "out", "init"))
     nowhere["style"] = Path(config.style).name
-    if config.judged:  # which says what it began from, and who judged it
+    if config.judged and config.init:  # which says what it began from, and who judged it
         nowhere["init"] = Path(config.init).name
-    if config.perceptual:
+    if config.perceptual_features:
         path, weight = config.perceptual_features
         nowhere["perceptual"] = f"{Path(path).name}:{weight:g}"
     return dataclasses.replace(config, **nowhere)

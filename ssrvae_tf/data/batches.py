@@ -4,6 +4,7 @@ one would have seen."""
 from __future__ import annotations
 
 import functools
+from typing import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -53,15 +54,15 @@ def style_batches(
     lr_size = hr_size // scale
     sides = [hr_size, lr_size] + [hr_size] * synthetic
 
-    def read(index):
-        index = int(index)
+    def read(number: np.int64) -> list[np.ndarray]:
+        index = int(number)
         face = _pick(hr, hr_size, seed, _HR, index)
         images = [face, _pick(lr, lr_size, seed, _LR, index)]
         if synthetic:
             images.append(_pick(hr, hr_size, seed, _STYLE, index, other_than=_photo_number(len(hr), seed, _HR, index)))
         return images
 
-    def sample(index):
+    def sample(index: tf.Tensor) -> dict[str, tf.Tensor]:
         images = tf.numpy_function(read, [index], [tf.uint8] * len(sides), stateful=False)
         images = [tf.ensure_shape(image, (side, side, 3)) for image, side in zip(images, sides)]
         element = {"hr": _to_float(images[0]), "lr": _to_float(images[1]), "index": index}
@@ -80,7 +81,7 @@ def sr_batches(
     scale: int,
     batch_size: int,
     seed: int,
-    degrade="bicubic",
+    degrade: str | Callable = "bicubic",
     styles: PhotoSet | None = None,
     bicubic_share: float = 0.0,
     classical_share: float = 0.0,
@@ -128,24 +129,24 @@ def sr_batches(
         raise ValueError("zoom and everyday need bicubic_share, wide_share or classical_share above 0")
     shares_of = {"classical": classical_share, "wide": wide_share}
     hand_made = [name for name, share in shares_of.items() if share or name == degrade]
-    use_styles = learnt and styles is not None
-    sides = [patch_size, styles.size] if use_styles else [patch_size]
+    used, real = styles if learnt else None, styles if unpaired else None
+    sides = [patch_size] if used is None else [patch_size, used.size]
     sides += [patch_size // scale, patch_size] if unpaired else []
 
-    def read(index):
-        index = int(index)
+    def read(number: np.int64) -> list:
+        index = int(number)
         patch, own_size = _varied(hr, patch_size, seed, index, zoom, everyday, everyday_share)
-        images = [patch, *([_pick(styles, styles.size, seed, _LR, index)] if use_styles else [])]
-        if unpaired:
-            images += [_pick(styles, patch_size // scale, seed, _REAL, index)]
+        images = [patch, *([] if used is None else [_pick(used, used.size, seed, _LR, index)])]
+        if real is not None:
+            images += [_pick(real, patch_size // scale, seed, _REAL, index)]
             images += [_pick(hr, patch_size, seed, _SHARP, index)]
         return [*images, own_size]
 
-    def sample(index):
+    def sample(index: tf.Tensor) -> dict[str, tf.Tensor]:
         *images, own_size = tf.numpy_function(read, [index], [tf.uint8] * len(sides) + [tf.bool], stateful=False)
         images = [tf.ensure_shape(image, (side, side, 3)) for image, side in zip(images, sides)]
         element = {"hr": _to_float(images[0]), "index": index, "own_size": tf.ensure_shape(own_size, ())}
-        if use_styles:
+        if used is not None:
             element["style"] = _to_float(images[1])
         if unpaired:
             element["real"], element["sharp"] = map(_to_float, images[-2:])
@@ -154,11 +155,11 @@ def sr_batches(
             element[name] = _HAND_MADE[name](element["hr"], scale, kind, noise)
         return element
 
-    def pair(batch):
+    def pair(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         first = batch["index"][0]
         hr = batch["hr"]
         batch["bicubic"] = bicubic(hr, scale)
-        if learnt:
+        if callable(degrade):
             lr = degrade(hr, batch.get("style"), _seed(seed, _DEGRADE, first))
             lr = tf.ensure_shape(lr, (batch_size, patch_size // scale, patch_size // scale, 3))
             lr = recoloured(lr, batch["bicubic"])
@@ -185,39 +186,39 @@ def sr_batches(
     return batches.map(pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _check_multiple(size, scale, name):
+def _check_multiple(size: int, scale: int, name: str) -> None:
     if size % scale:
         raise UserError(f"{name} is {size}, must be a multiple of the scale, {scale}: choose {size - size % scale}")
 
 
-def _samples(sample, batch_size, start_step):
+def _samples(sample: Callable, batch_size: int, start_step: int) -> tf.data.Dataset:
     """Batches of `sample(index)` from index start_step * batch_size on, in order."""
     numbers = tf.data.Dataset.range(start_step * batch_size, np.iinfo(np.int64).max)
     samples = numbers.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return samples.batch(batch_size, drop_remainder=True)
 
 
-def _seed(seed, stream, index):
+def _seed(seed: int, stream: int, index: tf.Tensor) -> tf.Tensor:
     """A (2,) int64 seed for stateless operations."""
     return tf.stack([tf.constant(seed * 16 + stream, tf.int64), index])
 
 
-def _to_float(image):
+def _to_float(image: tf.Tensor) -> tf.Tensor:
     return tf.cast(image, tf.float32) / 255.0
 
 
 @functools.lru_cache(maxsize=16)
-def _permutation(length, seed, stream, epoch):
+def _permutation(length: int, seed: int, stream: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, stream, epoch)).permutation(length)
 
 
-def _photo_number(length, seed, stream, index):
+def _photo_number(length: int, seed: int, stream: int, index: int) -> int:
     """The photo of sample `index`: every epoch is a new order of all photos."""
     epoch, position = divmod(index, length)
     return int(_permutation(length, seed, stream, epoch)[position])
 
 
-def _pick(photos, size, seed, stream, index, other_than=None):
+def _pick(photos: PhotoSet, size: int, seed: int, stream: int, index: int, other_than: int | None = None) -> np.ndarray:
     """A random size x size piece of the sample's photo, flipped half the time: uint8 (size, size, 3)."""
     number = _photo_number(len(photos), seed, stream, index)
     if number == other_than:
@@ -226,7 +227,15 @@ def _pick(photos, size, seed, stream, index, other_than=None):
     return _piece(photo, size, np.random.default_rng((seed, stream, index, 1)))
 
 
-def _varied(faces, size, seed, index, zoom, everyday, everyday_share):
+def _varied(
+    faces: PhotoSet,
+    size: int,
+    seed: int,
+    index: int,
+    zoom: float,
+    everyday: PhotoSet | None,
+    everyday_share: float,
+) -> tuple[np.ndarray, bool]:
     """A size x size patch of a face or of an everyday photo, and whether it is a face at its own size."""
     rng = np.random.default_rng((seed, _ZOOM, index))
     if everyday is not None and rng.random() < everyday_share:
@@ -239,11 +248,11 @@ def _varied(faces, size, seed, index, zoom, everyday, everyday_share):
     return resized(_piece(photo, side, rng), size, size), False
 
 
-def _log_uniform(rng, low, high):
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _piece(photo, size, rng):
+def _piece(photo: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """A random size x size piece, flipped half the time."""
     top, left = (int(rng.integers(side - size + 1)) for side in photo.shape[:2])
     piece = photo[top : top + size, left : left + size]

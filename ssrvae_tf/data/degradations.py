@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Sequence, Union
 
+import numpy as np
 import tensorflow as tf
 
 from ssrvae_tf.layers import bicubic_shrink
@@ -11,8 +13,12 @@ from ssrvae_tf.layers import bicubic_shrink
 _DRAWS = 17  # random numbers that make one kind of `classical` degradation
 _DIRECT_DRAWS = 15  # ... of `wide`'s own
 
+Images = Union[np.ndarray, tf.Tensor]
+Seed = Union[Sequence[int], tf.Tensor]
+Number = Union[float, tf.Tensor]
 
-def bicubic(hr, scale: int):
+
+def bicubic(hr: Images, scale: int) -> tf.Tensor:
     """Shrink by an integer factor as Pillow's BICUBIC does (antialiased).
 
     One image (H, W, 3) or a batch with values in [0, 1], H and W multiples of `scale` -> (..., H / scale, W / scale, 3)
@@ -23,7 +29,7 @@ def bicubic(hr, scale: int):
     return _with_static_size(lr if hr.shape.rank == 4 else lr[0], hr, scale)
 
 
-def classical(hr, scale: int, kind_seed, noise_seed):
+def classical(hr: Images, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.Tensor:
     """Degrade as cameras, screens and web sites do: blur, rescale, sharpen, noise, JPEG.
 
     The face is blurred, shrunk to the size at which a camera might have caught it (0.45 to 1.6 times the result's),
@@ -72,7 +78,7 @@ def classical(hr, scale: int, kind_seed, noise_seed):
     return _with_static_size(lr if hr.shape.rank == 4 else lr[0], hr, scale)
 
 
-def wide(hr, scale: int, kind_seed, noise_seed):
+def wide(hr: Images, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.Tensor:
     """Degrade in more ways than real small faces show, so that no photo is new to a network that learns from it.
 
     Half the time `classical`. Else the photo is blurred or not, shrunk straight to the result's size, at times with
@@ -92,7 +98,7 @@ def wide(hr, scale: int, kind_seed, noise_seed):
     return _with_static_size(lr if hr.shape.rank == 4 else lr[0], hr, scale)
 
 
-def _direct(images, scale, kind_seed, noise_seed):
+def _direct(images: tf.Tensor, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.Tensor:
     """`wide`'s other half: (N, H, W, 3) -> (N, H // scale, W // scale, 3)."""
     size = tf.shape(images)[1:3] // scale
     draw = iter(tf.unstack(tf.random.stateless_uniform((_DIRECT_DRAWS,), kind_seed, alg="philox"))).__next__
@@ -107,7 +113,7 @@ def _direct(images, scale, kind_seed, noise_seed):
     return tf.cond(coded, lambda: _jpeg(images, quality, place), lambda: images)
 
 
-def recoloured(lr, like):
+def recoloured(lr: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """`lr` with the mean of each channel that `like` has: both (..., h, w, 3) in [0, 1] -> the same.
 
     What a learnt degradation does to colours is no part of what a network is to undo.
@@ -116,7 +122,7 @@ def recoloured(lr, like):
     return tf.clip_by_value(lr + shift, 0.0, 1.0)
 
 
-def unsharp_mask(images, amount: float):
+def unsharp_mask(images: tf.Tensor, amount: float) -> tf.Tensor:
     """images + amount * (images - gaussian(images)), sigma 1 pixel: (B, H, W, 3) in [0, 1] -> the same shape and range.
 
     Borders are mirrored.
@@ -125,12 +131,12 @@ def unsharp_mask(images, amount: float):
     return tf.ensure_shape(sharp, images.shape)
 
 
-def _with_static_size(lr, hr, scale):
+def _with_static_size(lr: tf.Tensor, hr: tf.Tensor, scale: int) -> tf.Tensor:
     height, width = (None if side is None else side // scale for side in hr.shape[-3:-1])
     return tf.ensure_shape(lr, [*hr.shape[:-3], height, width, hr.shape[-1]])
 
 
-def _blur(images, sigma, ratio, angle, sharpening, halo):
+def _blur(images: tf.Tensor, sigma: Number, ratio: Number, angle: Number, sharpening: Number, halo: float) -> tf.Tensor:
     """Gaussian of any direction, then an unsharp mask, as one product of spectra: (N, H, W, 3) -> the same shape.
 
     `sigma` along `angle`, `ratio` * sigma across it; `halo` is the unsharp mask's own sigma. Borders are mirrored.
@@ -154,7 +160,7 @@ def _blur(images, sigma, ratio, angle, sharpening, halo):
     return tf.transpose(planes, [0, 2, 3, 1])
 
 
-def _shrink(images, size, chance, aliased=False):
+def _shrink(images: tf.Tensor, size: tf.Tensor, chance: tf.Tensor, aliased: bool | tf.Tensor = False) -> tf.Tensor:
     """To `size` by averaging, bilinear or bicubic, whichever `chance` in [0, 1) says; or `aliased`: by leaving pixels
     out."""
     return tf.switch_case(
@@ -168,7 +174,7 @@ def _shrink(images, size, chance, aliased=False):
     )
 
 
-def _add_noise(images, sigma, colour, shot, seed):
+def _add_noise(images: tf.Tensor, sigma: tf.Tensor, colour: tf.Tensor, shot: tf.Tensor, seed: Seed) -> tf.Tensor:
     """Gaussian noise, from gray (`colour` 0) to independent channels (1); `shot` noise grows with the light."""
     noise = tf.random.stateless_normal(tf.concat([tf.shape(images)[:3], [4]], 0), seed, alg="philox")
     noise = tf.sqrt(1.0 - colour) * noise[..., :1] + tf.sqrt(colour) * noise[..., 1:]  # (N, h, w, 3), variance 1
@@ -176,7 +182,7 @@ def _add_noise(images, sigma, colour, shot, seed):
     return images + sigma * noise * tf.where(shot, tf.sqrt(2.0 * light), 1.0)
 
 
-def _jpeg(images, quality, place):
+def _jpeg(images: tf.Tensor, quality: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     """Code and decode each image, its 8 x 8 grid shifted as if the face were cut from a larger photo."""
     shape = tf.shape(images)
     place = tf.cast(64.0 * place, tf.int32)

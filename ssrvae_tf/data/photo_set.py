@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Iterable
 
 import numpy as np
 import psutil
@@ -31,7 +33,15 @@ class PhotoSet:
         paths: of the photos, where they are of files.
     """
 
-    def __init__(self, photos, size: int, skipped=(), shrink: bool = False, upsample: bool = False, paths=()):
+    def __init__(
+        self,
+        photos: Iterable[np.ndarray | Path],
+        size: int,
+        skipped: Iterable[tuple[Path, str]] = (),
+        shrink: bool = False,
+        upsample: bool = False,
+        paths: Iterable[Path] = (),
+    ):
         self.photos = list(photos)
         self.size = size
         self.skipped = list(skipped)
@@ -39,7 +49,7 @@ class PhotoSet:
         self._upsample = upsample
         self.paths = list(paths)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.photos)
 
     def photo(self, index: int) -> np.ndarray:
@@ -55,7 +65,7 @@ class PhotoSet:
     @classmethod
     def load(
         cls,
-        folders,
+        folders: str | os.PathLike | Iterable[str | os.PathLike],
         size: int,
         crop: str = "fit",
         minimum: int = 1,
@@ -82,11 +92,11 @@ class PhotoSet:
         """
         if crop not in ("fit", "random"):
             raise ValueError(f'crop is {crop!r}, must be "fit" or "random"')
-        folders = [folders] if isinstance(folders, (str, os.PathLike)) else list(folders)
-        paths = [path for folder in folders for path in find_photos(folder, what)]
+        named = [folders] if isinstance(folders, (str, os.PathLike)) else list(folders)
+        paths = [path for folder in named for path in find_photos(folder, what)]
         shrink = crop == "fit"
 
-        def prepare(path):
+        def prepare(path: Path) -> np.ndarray | str:
             try:
                 return _prepare(path, size, shrink, upsample)
             except UserError as error:
@@ -94,7 +104,10 @@ class PhotoSet:
 
         if memory_limit_mb is None:
             memory_limit_mb = psutil.virtual_memory().available / 3e6
-        photos, used, skipped, room = [], [], [], memory_limit_mb * 1_000_000
+        room = memory_limit_mb * 1_000_000
+        photos: list[np.ndarray | Path] = []
+        used: list[Path] = []
+        skipped: list[tuple[Path, str]] = []
         with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
             results = in_order(pool, prepare, paths)
             for path, result in zip(paths, tqdm(results, what, len(paths), unit="photo", disable=not progress)):
@@ -105,7 +118,7 @@ class PhotoSet:
                 photos.append(result if room >= 0 else path)
                 used.append(path)
 
-        label = f"{what} {', '.join(str(folder) for folder in folders)}".strip()
+        label = f"{what} {', '.join(str(folder) for folder in named)}".strip()
         if skipped:
             print(_skipped_text(label, skipped, len(paths)), file=sys.stderr)
         if len(photos) < minimum:
@@ -117,7 +130,7 @@ class PhotoSet:
         return cls(photos, size, skipped, shrink, upsample, used)
 
 
-def _prepare(path, size, shrink, upsample):
+def _prepare(path: Path, size: int, shrink: bool, upsample: bool) -> np.ndarray:
     """Read a photo and bring its shorter side to `size` where that is asked for; UserError if it is too small."""
     photo = read_photo(path, at_least=4 * size if shrink else None)
     height, width = photo.shape[:2]
@@ -129,7 +142,7 @@ def _prepare(path, size, shrink, upsample):
     return resized(photo, *(max(size, round(side * size / shorter)) for side in (width, height)))
 
 
-def _skipped_text(label, skipped, total, shown=5):
+def _skipped_text(label: str, skipped: list[tuple[Path, str]], total: int, shown: int = 5) -> str:
     lines = [f"{label}: skipped {len(skipped)} of {total} files"]
     lines += [f"  {reason}" for _, reason in skipped[:shown]]
     if len(skipped) > shown:

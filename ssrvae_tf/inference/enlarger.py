@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Callable
+from typing import Any, Callable, Iterator, TypeVar
 
 import numpy as np
 import psutil
@@ -25,19 +25,21 @@ _SMALLEST = 16
 _BYTES_A_PIXEL = 60_000  # of a tile, inside the shipped networks
 _COLOURS = {1: 1, 2: 1, 3: 3, 4: 3}  # channels -> colour channels among them
 
+Kind = TypeVar("Kind", Image.Image, np.ndarray)
+
 
 def upscale(
-    image,
-    model="faces-x4",
-    tile="auto",
+    image: Kind,
+    model: Any = "faces-x4",
+    tile: int | str = "auto",
     progress: Callable[[int, int], None] | bool | None = None,
     *,
     overlap: int = OVERLAP,
     batch: int = 1,
     strength: float = 1.0,
     detail: float | None = None,
-    detailed=None,
-):
+    detailed: Any = None,
+) -> Kind:
     """Enlarge photos by the model's scale, each of any size, in bounded memory.
 
     Photos get a border of their mirror image, which is cut off again; without it, even areas change at the corners.
@@ -73,7 +75,7 @@ def upscale(
     model = places.chosen(model, detail, detailed)
     if isinstance(image, Image.Image):
         photo = photo_files.of_image(image)
-        settings = {"overlap": overlap, "batch": batch, "strength": strength}
+        settings: dict[str, Any] = {"overlap": overlap, "batch": batch, "strength": strength}
         return photo_files.to_image(
             dataclasses.replace(photo, pixels=upscale(photo.pixels, model, tile, progress, **settings))
         )
@@ -93,9 +95,18 @@ def upscale(
     return result.reshape(*image.shape[: -2 if image.ndim == 2 else -3], *shape[1:3], *image.shape[2:][-1:])
 
 
-def _enlarge_into(out, photo, engine, tile, overlap, batch, strength, report) -> None:
+def _enlarge_into(
+    out: np.ndarray,
+    photo: np.ndarray,
+    engine: Any,
+    tile: int | str,
+    overlap: int,
+    batch: int,
+    strength: float,
+    report: Callable[[int, int], None],
+) -> None:
     """Fill `out` (scale H, scale W, C) from `photo` (H, W, C), both of one dtype."""
-    longest = _auto_tile(photo, batch) if tile == "auto" else tile
+    longest = _auto_tile(photo, batch) if isinstance(tile, str) else tile
     while True:
         try:
             done = 0
@@ -112,7 +123,9 @@ def _enlarge_into(out, photo, engine, tile, overlap, batch, strength, report) ->
             longest = max(_SMALLEST, min(longest, max(photo.shape[:2])) // 2)
 
 
-def _bands(photo, engine, longest, overlap, batch, strength):
+def _bands(
+    photo: np.ndarray, engine: Any, longest: int, overlap: int, batch: int, strength: float
+) -> Iterator[np.ndarray]:
     """The result from top to bottom, in bands of rows; to the right and below there may be more than belongs to it."""
     sides, fixed = engine.fixed_size or (longest, longest), engine.fixed_size is not None
     bordered = [length + 2 * BORDER for length in photo.shape[:2]]
@@ -120,7 +133,7 @@ def _bands(photo, engine, longest, overlap, batch, strength):
     photo = np.pad(photo, [*((BORDER, BORDER + more) for more in lacking), (0, 0)], "symmetric")
     rows, columns = (axis(n, side, min(overlap, side // 2), fixed) for n, side in zip(photo.shape, sides))
 
-    def tiles_at(corners):
+    def tiles_at(corners: list[tuple[int, int]]) -> np.ndarray:
         tiles = [photo[top : top + rows.tile, left : left + columns.tile] for top, left in corners]
         return _enlarge_tiles(np.stack(tiles), engine, strength)
 
@@ -131,7 +144,7 @@ def _bands(photo, engine, longest, overlap, batch, strength):
         yield band[cut:, edge:]
 
 
-def _auto_tile(photo, batch) -> int:
+def _auto_tile(photo: np.ndarray, batch: int) -> int:
     height, width = photo.shape[:2]
     room = psutil.virtual_memory().available // 2 // (_BYTES_A_PIXEL * batch)  # pixels
     if height * width <= min(_ONE_TILE, room):
@@ -139,14 +152,14 @@ def _auto_tile(photo, batch) -> int:
     return int(np.clip(room**0.5, _SMALLEST, _TILE))
 
 
-def _enlarge_tiles(tiles, engine, strength):
+def _enlarge_tiles(tiles: np.ndarray, engine: Any, strength: float) -> np.ndarray:
     """(B, h, w, C) of any dtype -> (B, scale h, scale w, C) float32."""
     values = to_float(tiles)
     colours = _COLOURS[values.shape[-1]]
     colour, alpha = values[..., :colours], values[..., colours:]
     if alpha.size:
         colour = np.stack([_filled(*each) for each in zip(colour, alpha)])
-    enlarged = bicubic(colour, engine.scale) if strength < 1 else 0.0
+    enlarged = bicubic(colour, engine.scale) if strength < 1 else np.zeros((), np.float32)
     if strength > 0:
         sr = engine(np.repeat(colour, 3, -1) if colours == 1 else colour)
         sr = sr.mean(-1, keepdims=True) if colours == 1 else sr
@@ -154,7 +167,7 @@ def _enlarge_tiles(tiles, engine, strength):
     return np.concatenate([enlarged, bicubic(alpha, engine.scale)], -1) if alpha.size else enlarged
 
 
-def _filled(colour, alpha):
+def _filled(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Colour (h, w, C) with that of the nearest visible pixel wherever alpha (h, w, 1) hides all."""
     hidden = alpha[..., 0] == 0
     if not hidden.any() or hidden.all():
@@ -176,7 +189,7 @@ def to_float(pixels: np.ndarray) -> np.ndarray:
     return np.clip(pixels.astype(np.float32), 0.0, 1.0)
 
 
-def _convert(band, out) -> None:
+def _convert(band: np.ndarray, out: np.ndarray) -> None:
     """float32 to the dtype of `out`, in place in both."""
     np.clip(band, 0.0, 1.0, out=band)
     if np.issubdtype(out.dtype, np.integer):
@@ -188,15 +201,15 @@ def _convert(band, out) -> None:
 class _Reporter:
     """Counts rows over all photos of a batch, for a function or a bar."""
 
-    def __init__(self, progress, total: int):
+    def __init__(self, progress: Callable[[int, int], None] | bool | None, total: int):
         self._progress, self._total = progress, total
         self._bar = Bar(total=total, unit="row", desc="upscale") if progress is True else None
         self._before = 0
 
-    def __enter__(self):
+    def __enter__(self) -> Callable[[int, int], None]:
         return self._report
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._bar:
             self._bar.close()
 
@@ -205,7 +218,7 @@ class _Reporter:
         if self._bar:
             self._bar.n = self._before + done
             self._bar.refresh()
-        elif self._progress:
+        elif callable(self._progress):
             self._progress(self._before + done, self._total)
         if done == rows:
             self._before += rows
@@ -224,7 +237,7 @@ def _check(image: np.ndarray) -> None:
         )
 
 
-def _check_settings(tile, overlap, batch, strength) -> None:
+def _check_settings(tile: int | str, overlap: int, batch: int, strength: float) -> None:
     if tile != "auto" and not (isinstance(tile, (int, np.integer)) and tile >= _SMALLEST):
         raise ValueError(f'tile is {tile!r}: it must be "auto" or a whole number, at least {_SMALLEST}')
     if overlap < 0 or batch < 1 or not 0 <= strength <= 1:

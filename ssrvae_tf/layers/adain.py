@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -20,12 +22,12 @@ class AdaIN(keras.layers.Layer):
         kernel_initializer: of the dense layer. "zeros": a fresh layer ignores the style.
     """
 
-    def __init__(self, epsilon: float = 1e-5, kernel_initializer="zeros", **kwargs):
+    def __init__(self, epsilon: float = 1e-5, kernel_initializer: Any = "zeros", **kwargs: Any):
         super().__init__(**kwargs)
         self.epsilon = epsilon
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         features, style = input_shape
         self.channels = features[-1]
         self.affine = keras.layers.Dense(
@@ -34,7 +36,7 @@ class AdaIN(keras.layers.Layer):
         self.affine.build((None, style[-1]))
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         features, style = inputs
         wide = tf.cast(features, tf.float32)
         mean, variance = tf.nn.moments(wide, [1, 2], keepdims=True)  # (B, 1, 1, C)
@@ -44,9 +46,9 @@ class AdaIN(keras.layers.Layer):
         gain = (1.0 + scale) * tf.math.rsqrt(variance + self.epsilon)
         return tf.cast((wide - mean) * gain + shift, features.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return tuple(input_shape[0])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         kernel = keras.initializers.serialize(self.kernel_initializer)
         return {**super().get_config(), "epsilon": self.epsilon, "kernel_initializer": kernel}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -10,7 +12,7 @@ from ssrvae_tf.layers.local_relation import local_relation
 _HELD = 2**21  # scores of a batch that chunks hold at once, in float32: 8 MB, which caches hold
 
 
-def _pointwise(filters: int, name: str, dtype) -> keras.layers.Layer:
+def _pointwise(filters: int, name: str, dtype: Any) -> keras.layers.Layer:
     return keras.layers.Conv2D(filters, 1, name=name, dtype=dtype)
 
 
@@ -30,11 +32,11 @@ class GlobalAttention(keras.layers.Layer):
         ValueError: if C is not a multiple of `reduction`.
     """
 
-    def __init__(self, reduction: int = 8, chunk: int | None = None, **kwargs):
+    def __init__(self, reduction: int = 8, chunk: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.reduction, self.chunk = reduction, chunk
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         channels = input_shape[-1]
         if channels % self.reduction:
             raise ValueError(f"{channels} channels: they must be a multiple of reduction, {self.reduction}")
@@ -48,7 +50,7 @@ class GlobalAttention(keras.layers.Layer):
         self.gate = self.add_weight(name="gate", shape=(), initializer="zeros", dtype="float32")
         self.built = True
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         batch, height, width = tf.unstack(tf.shape(x)[:3])
         keys, queries, values = (self._positions(layer(x)) for layer in (self.f, self.g, self.h))  # (B, N, C/8)
         if self.chunk:
@@ -59,11 +61,11 @@ class GlobalAttention(keras.layers.Layer):
         return x + tf.cast(self.gate, x.dtype) * self.v(mixed)
 
     @staticmethod
-    def _positions(x):
+    def _positions(x: tf.Tensor) -> tf.Tensor:
         shape = tf.shape(x)
         return tf.reshape(x, [shape[0], shape[1] * shape[2], x.shape[-1]])
 
-    def _attend_in_chunks(self, queries, keys, values):
+    def _attend_in_chunks(self, queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
         batch, positions = tf.unstack(tf.shape(queries)[:2])
         chunk = tf.clip_by_value(_HELD // tf.maximum(batch * positions, 1), 1, self.chunk)
         chunks = -(-positions // chunk)
@@ -79,14 +81,14 @@ class GlobalAttention(keras.layers.Layer):
         mixed = tf.reshape(tf.transpose(mixed, [1, 0, 2, 3]), [batch, chunks * chunk, values.shape[-1]])
         return mixed[:, :positions]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "reduction": self.reduction, "chunk": self.chunk}
 
 
-def _attend(queries, keys, values):
+def _attend(queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     # Cast first: products of float16 features overflow.
     queries, keys = tf.cast(queries, tf.float32), tf.cast(keys, tf.float32)
     scores = tf.matmul(queries, keys, transpose_b=True)  # (B, queries, N)
@@ -112,14 +114,14 @@ class LocalAttention(keras.layers.Layer):
         ValueError: if C is not a multiple of `share`, or kernel_size is even.
     """
 
-    def __init__(self, kernel_size: int = 7, share: int = 8, geometry: bool = False, **kwargs):
+    def __init__(self, kernel_size: int = 7, share: int = 8, geometry: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         if kernel_size % 2 == 0 or kernel_size < 1:
             raise ValueError(f"kernel_size is {kernel_size}: it must be odd")
         self.kernel_size, self.share, self.geometry = kernel_size, share, geometry
         self.bounded = False
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         channels = input_shape[-1]
         if channels % self.share:
             raise ValueError(f"{channels} channels: they must be a multiple of share, {self.share}")
@@ -136,7 +138,7 @@ class LocalAttention(keras.layers.Layer):
         self.gate = self.add_weight(name="gate", shape=(), initializer="zeros", dtype="float32")
         self.built = True
 
-    def call(self, x, training=None):
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         training = bool(training)
         # XLA pays where one shape comes again and again, and does not run on several CPU devices.
         single = tf.distribute.get_strategy().num_replicas_in_sync == 1
@@ -146,15 +148,15 @@ class LocalAttention(keras.layers.Layer):
         mixed = local_relation(*operands, self.kernel_size, prior, compiled, training, self.bounded)
         return x + tf.cast(self.gate, x.dtype) * self.out(mixed)
 
-    def _prior(self):
+    def _prior(self) -> tf.Tensor:
         offsets = tf.range(self.kernel_size, dtype=tf.float32) - self.kernel_size // 2
         offsets = tf.stack(tf.meshgrid(offsets, offsets), -1)  # (k, k, 2): dx, dy in pixels
         maps = self.prior(tf.reshape(offsets, [-1, 2]))
         return tf.reshape(maps, [self.kernel_size, self.kernel_size, -1])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         own = {"kernel_size": self.kernel_size, "share": self.share, "geometry": self.geometry}
         return {**super().get_config(), **own}

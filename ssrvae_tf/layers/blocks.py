@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -11,7 +13,7 @@ from ssrvae_tf.layers.attention import GlobalAttention, LocalAttention
 class _SameShape(keras.layers.Layer):
     """(B, H, W, C) -> the same shape."""
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return tuple(input_shape)
 
 
@@ -22,11 +24,11 @@ class ResidualBlock(_SameShape):
     (B, H, W, C) -> the same shape.
     """
 
-    def __init__(self, scale: float = 1.0, **kwargs):
+    def __init__(self, scale: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.scale = scale
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         channels = input_shape[-1]
         own = {"padding": "same", "dtype": self.dtype_policy}
         # A block starts near the identity: the features' variance would otherwise double with each of them.
@@ -39,15 +41,15 @@ class ResidualBlock(_SameShape):
             layer.build((None, None, None, channels))
         self.built = True
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         change = self.change(x)
         return x + (change if self.scale == 1.0 else self.scale * change)
 
-    def change(self, x):
+    def change(self, x: tf.Tensor) -> tf.Tensor:
         """What the block adds to x, `scale` times."""
         return self.second(self.first(x))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "scale": self.scale}
 
 
@@ -57,14 +59,14 @@ class _AttentionBlock(_SameShape):
     def _attention(self) -> keras.layers.Layer:
         raise NotImplementedError
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         self.residual = ResidualBlock(name="residual", dtype=self.dtype_policy)
         self.attention = self._attention()
         for layer in (self.residual, self.attention):
             layer.build(input_shape)
         self.built = True
 
-    def call(self, x, training=None):
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return self.attention(self.residual(x), training=training)
 
 
@@ -72,14 +74,14 @@ class _AttentionBlock(_SameShape):
 class GARB(_AttentionBlock):
     """Global attention residual block. (B, H, W, C) -> the same shape. Arguments as in `GlobalAttention`."""
 
-    def __init__(self, reduction: int = 8, chunk: int | None = None, **kwargs):
+    def __init__(self, reduction: int = 8, chunk: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.reduction, self.chunk = reduction, chunk
 
-    def _attention(self):
+    def _attention(self) -> keras.layers.Layer:
         return GlobalAttention(self.reduction, self.chunk, name="attention", dtype=self.dtype_policy)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "reduction": self.reduction, "chunk": self.chunk}
 
 
@@ -87,15 +89,15 @@ class GARB(_AttentionBlock):
 class LARB(_AttentionBlock):
     """Local relation residual block. (B, H, W, C) -> the same shape. Arguments as in `LocalAttention`."""
 
-    def __init__(self, kernel_size: int = 7, share: int = 8, geometry: bool = False, **kwargs):
+    def __init__(self, kernel_size: int = 7, share: int = 8, geometry: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.kernel_size, self.share, self.geometry = kernel_size, share, geometry
 
-    def _attention(self):
+    def _attention(self) -> keras.layers.Layer:
         own = (self.kernel_size, self.share, self.geometry)
         return LocalAttention(*own, name="attention", dtype=self.dtype_policy)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         own = {"kernel_size": self.kernel_size, "share": self.share, "geometry": self.geometry}
         return {**super().get_config(), **own}
 
@@ -109,14 +111,14 @@ class ICNR(keras.initializers.Initializer):
         initializer: of the kernel that the scale^2 sub-pixels share.
     """
 
-    def __init__(self, scale: int = 2, initializer="glorot_uniform"):
+    def __init__(self, scale: int = 2, initializer: Any = "glorot_uniform"):
         self.scale, self.initializer = scale, keras.initializers.get(initializer)
 
-    def __call__(self, shape, dtype=None, **kwargs):
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> tf.Tensor:
         channels = shape[-1] // self.scale**2
         return tf.tile(self.initializer((*shape[:-1], channels), dtype=dtype), [1] * (len(shape) - 1) + [self.scale**2])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"scale": self.scale, "initializer": keras.initializers.serialize(self.initializer)}
 
 
@@ -133,13 +135,13 @@ class SubPixelUpsampling(keras.layers.Layer):
         ValueError: if scale is not a power of two.
     """
 
-    def __init__(self, scale: int = 2, **kwargs):
+    def __init__(self, scale: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
         if scale < 1 or scale & (scale - 1):
             raise ValueError(f"scale is {scale}: it must be a power of two, such as 2, 4 or 8")
         self.scale = scale
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         channels = input_shape[-1]
         own = {"padding": "same", "dtype": self.dtype_policy}
         self.convolutions = [
@@ -150,15 +152,15 @@ class SubPixelUpsampling(keras.layers.Layer):
             layer.build((None, None, None, channels))
         self.built = True
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         for convolution in self.convolutions:
             x = tf.nn.depth_to_space(convolution(x), 2)
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         batch, height, width, channels = input_shape
         enlarged = [side and side * self.scale for side in (height, width)]
         return (batch, *enlarged, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "scale": self.scale}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -34,17 +36,17 @@ class KeepColours(keras.layers.Layer):
         size: of the window, odd. 9: noise of a pixel is down to a ninth, and what edges differ by is nearly gone.
     """
 
-    def __init__(self, scale: int, size: int = 9, **kwargs):
+    def __init__(self, scale: int, size: int = 9, **kwargs: Any):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.scale, self.size = scale, size
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         lr, sr = (tf.cast(each, tf.float32) for each in inputs)
         shift = local_mean(lr - tf.nn.avg_pool2d(sr, self.scale, self.scale, "VALID"), self.size)  # (B, H, W, C)
         return sr + tf.image.resize(shift, tf.shape(sr)[1:3])  # bilinear
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return tuple(input_shape[1])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "scale": self.scale, "size": self.size}

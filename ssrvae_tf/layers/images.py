@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -29,7 +31,7 @@ def bicubic_enlarge(images: tf.Tensor, scale: int) -> tf.Tensor:
     places = (np.arange(scale) + 0.5) / scale - 0.5  # of a pixel's outputs, from its middle
     taps = _keys(np.abs(np.arange(-2, 3)[:, None] - places)).astype("float32")[:, None, None, :]  # (5, 1, 1, scale)
 
-    def enlarge(images):
+    def enlarge(images: tf.Tensor) -> tf.Tensor:
         height, width, channels = images.shape[1] or tf.shape(images)[1], tf.shape(images)[2], images.shape[-1]
         rows = tf.nn.conv2d(_planes(images), taps, 1, "SAME")  # (B C, H, W, scale)
         rows = tf.reshape(tf.transpose(rows, [0, 1, 3, 2]), [-1, scale * height, width, 1])
@@ -48,7 +50,7 @@ def _strided(images: tf.Tensor, kernel: np.ndarray, scale: int) -> tf.Tensor:
     margin = (kernel.size - scale) // 2  # the first output's centre lies (scale - 1) / 2 into the image
     edges = [[0, 0], *([margin, margin] if size > 1 else [0, 0] for size in kernel.shape), [0, 0]]
 
-    def shrink(tensor):
+    def shrink(tensor: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(_planes(tf.pad(tensor, edges)), filters[:, :, :1], [1, *strides, 1], "VALID")
 
     return _channels(shrink(images), channels) / _channels(shrink(tf.ones_like(images[:1, ..., :1])), 1)
@@ -82,7 +84,7 @@ def high_pass(images: tf.Tensor) -> tf.Tensor:
     return images - local_mean(images, 3)
 
 
-def shift_mirrored(images: tf.Tensor, offsets: tf.Tensor, margins) -> tf.Tensor:
+def shift_mirrored(images: tf.Tensor, offsets: tf.Tensor, margins: Sequence[int | tf.Tensor]) -> tf.Tensor:
     """Move each image by whole pixels; what enters is the image mirrored at its edge, edge pixel included.
 
     Mirrored first, then moved: what tfa.image.translate's own fill_mode="reflect" gives has another gradient than it

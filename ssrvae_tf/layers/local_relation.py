@@ -12,7 +12,7 @@ nothing of the window's size is kept between the passes.
 from __future__ import annotations
 
 import functools
-from typing import Callable
+from typing import Callable, Iterator
 
 import tensorflow as tf
 
@@ -78,7 +78,9 @@ def local_relation(
     return tf.ensure_shape(tf.cast(tf.reshape(mixed, tf.shape(value)), value.dtype), value.shape)
 
 
-def _unfolded(size: int, share: int, bounded: bool, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior):
+def _unfolded(
+    size: int, share: int, bounded: bool, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior: tf.Tensor
+) -> tf.Tensor:
     """`local_relation` in inference, of float32."""
     margin = size // 2
     edges = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
@@ -93,7 +95,7 @@ def _unfolded(size: int, share: int, bounded: bool, query: tf.Tensor, key: tf.Te
         """(B, H, W, G) -> (rows, columns, B, H, W, G)."""
         return along(along(tf.pad(tensor, edges, constant_values=fill), 2), 2)
 
-    inside = windows(tf.ones_like(key[..., :1])) if bounded else None
+    inside = windows(tf.ones_like(key[..., :1])) if bounded else 1.0
 
     def least(distances: tf.Tensor) -> tf.Tensor:
         """Over the window's pixels inside the image."""
@@ -111,7 +113,8 @@ def _unfolded(size: int, share: int, bounded: bool, query: tf.Tensor, key: tf.Te
     # Outside, a key of 0 may be nearer than the nearest one.
     weights = tf.exp(-tf.maximum(distances, 0.0)) * inside if bounded else tf.exp(-distances)
     padded = tf.pad(tf.stack(tf.split(value, share, -1)), [[0, 0], *edges])  # (C / G, B, H + size - 1, ..., G)
-    mixed, before = 0.0, []
+    mixed = 0.0
+    before: list[tf.Tensor] = []
     for seen, weight in zip(tf.unstack(along(padded, 2)), tf.unstack(weights)):
         # Row by row: left alone, the executor would hold all shifted copies of the value at once.
         with tf.control_dependencies(before):
@@ -137,7 +140,7 @@ def _relation(size: int, maps: int, jit_compile: bool) -> Callable:
     query_key_gradient, prior_gradient = step(window.query_key_gradient), step(window.prior_gradient)
 
     @tf.custom_gradient
-    def relation(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior: tf.Tensor):
+    def relation(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         norms = log_sum(query, key, *prior)
         out = mix(weights(query, key, *norms, *prior), value)
 
@@ -164,7 +167,7 @@ class _Window:
         edges = [[0, 0]] * (len(rows.shape) - 2) + [[margin, margin], [side, side]]
         return tf.pad(rows, edges, constant_values=fill)
 
-    def _shifted(self, rows: tf.Tensor, fill: float = 0.0):
+    def _shifted(self, rows: tf.Tensor, fill: float = 0.0) -> Iterator[tf.Tensor]:
         """For each shift, what a pixel sees there."""
         height, width = tf.shape(rows)[-2], tf.shape(rows)[-1]
         padded = self._padded(rows, fill)
@@ -183,7 +186,9 @@ class _Window:
         side = self.radius * self.maps
         return tf.add_n(placed)[..., self.radius : self.radius + height, side : side + width]
 
-    def _distances(self, query: tf.Tensor, key: tf.Tensor, nearest: tf.Tensor, prior: tuple[tf.Tensor, ...]):
+    def _distances(
+        self, query: tf.Tensor, key: tf.Tensor, nearest: tf.Tensor, prior: tuple[tf.Tensor, ...]
+    ) -> Iterator[tf.Tensor]:
         """Squared distances beyond the nearest key's, less the prior. As a product, which stays exact where all keys
         are far and the squares would differ by less than their rounding."""
         for index, seen in enumerate(self._shifted(key, fill=_FAR)):
@@ -201,7 +206,9 @@ class _Window:
         total = tf.add_n([tf.exp(least - distance) for distance in distances])
         return nearest, tf.math.log(total) - least
 
-    def weights(self, query, key, nearest, log_sums, *prior: tf.Tensor) -> list[tf.Tensor]:
+    def weights(
+        self, query: tf.Tensor, key: tf.Tensor, nearest: tf.Tensor, log_sums: tf.Tensor, *prior: tf.Tensor
+    ) -> list[tf.Tensor]:
         return [tf.exp(-distance - log_sums) for distance in self._distances(query, key, nearest, prior)]
 
     def mix(self, weights: list[tf.Tensor], value: tf.Tensor) -> tf.Tensor:
@@ -214,7 +221,9 @@ class _Window:
                 total += weight * padded[..., row : row + height, start : start + width]
         return total
 
-    def logits_gradient(self, weights, value, upstream, out) -> list[tf.Tensor]:
+    def logits_gradient(
+        self, weights: list[tf.Tensor], value: tf.Tensor, upstream: tf.Tensor, out: tf.Tensor
+    ) -> list[tf.Tensor]:
         """Of the softmax: w_s (upstream . value_s - upstream . out), summed over the channels that share a map."""
         share = value.shape[0]
         mean = tf.add_n([upstream[c] * out[c] for c in range(share)])
@@ -226,7 +235,9 @@ class _Window:
     def value_gradient(self, weights: list[tf.Tensor], upstream: tf.Tensor) -> tf.Tensor:
         return self._gathered([weight * upstream for weight in weights])
 
-    def query_key_gradient(self, query, key, logits: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def query_key_gradient(
+        self, query: tf.Tensor, key: tf.Tensor, logits: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         terms = [2.0 * logit * (seen - query) for logit, seen in zip(logits, self._shifted(key))]
         return tf.add_n(terms), -self._gathered(terms)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -52,11 +54,11 @@ class StatisticsNetwork(keras.layers.Layer):
         units: of each of the two hidden dense layers.
     """
 
-    def __init__(self, filters: tuple[int, ...] = (32, 64, 64), units: int = 128, **kwargs):
+    def __init__(self, filters: tuple[int, ...] = (32, 64, 64), units: int = 128, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters, self.units = tuple(filters), units
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         first, second = input_shape
         images = len(first) == 4
         policy = self.dtype_policy
@@ -79,7 +81,7 @@ class StatisticsNetwork(keras.layers.Layer):
             channels = self.units
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         x = tf.concat(inputs, -1)
         for layer in self.convolutions:
             x = layer(x)
@@ -89,10 +91,10 @@ class StatisticsNetwork(keras.layers.Layer):
             x = layer(x)
         return self.score(x)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return (input_shape[0][0], 1)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "filters": list(self.filters), "units": self.units}
 
 

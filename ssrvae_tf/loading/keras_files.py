@@ -6,6 +6,7 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -62,7 +63,7 @@ def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
             )
 
 
-def _check(value, path: Path) -> None:
+def _check(value: Any, path: Path) -> None:
     """Look at all that `value` holds, since Keras deserializes nested parts as well."""
     if isinstance(value, dict):
         if "class_name" in value and not _known(value):
@@ -82,5 +83,5 @@ def _known(value: dict) -> bool:
     if isinstance(registered, str) and registered.startswith(_PACKAGE):
         # Keras imports `module` for what is not registered.
         return keras.saving.get_registered_object(registered) is not None and name == registered[len(_PACKAGE) :]
-    plain = isinstance(module, str) and isinstance(name, str) and registered in (None, name)
-    return plain and name in _BUILT_IN.get(module, ())
+    plain = isinstance(name, str) and registered in (None, name)
+    return plain and isinstance(module, str) and name in _BUILT_IN.get(module, ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -55,7 +56,7 @@ class Blend(os.PathLike):
         return [file_of(self.model), keras_file(self.detailed) or detailed_of(find(self.detailed))]
 
 
-def chosen(model, detail: float | None = None, detailed: str | os.PathLike | None = None):
+def chosen(model: Any, detail: float | None = None, detailed: str | os.PathLike | None = None) -> Any:
     """The model that is meant: a `Blend` where there are two sets of weights, else `model` as it is.
 
     Args:
@@ -91,7 +92,7 @@ def chosen(model, detail: float | None = None, detailed: str | os.PathLike | Non
     return model
 
 
-def detail_of(model) -> float | None:
+def detail_of(model: Any) -> float | None:
     """How much of a detailed set a model takes, or took when it was exported; None where there is one set only.
 
     Args:

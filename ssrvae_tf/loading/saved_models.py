@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -53,7 +53,7 @@ def check_saved_model(
         raise UserError(f"{folder}: its graph can reach files, programs or machines by {names}: not loaded; {instead}")
 
 
-def _reaching_out(meta_graph) -> set[str]:
+def _reaching_out(meta_graph: Any) -> set[str]:
     """Operators of a graph that are not let through."""
     functions = {each.signature.name: each.node_def for each in meta_graph.graph_def.library.function}
     savers = {name for name, nodes in functions.items() if any(node.op in _SAVER for node in nodes)}
@@ -81,7 +81,7 @@ def _reaching_out(meta_graph) -> set[str]:
     return found | _ops(functions, exposed & savers)
 
 
-def _used(meta_graph) -> set[str]:
+def _used(meta_graph: Any) -> set[str]:
     """The nodes that signatures and what starts the model run."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     wanted = [node for each in meta_graph.collection_def.values() for node in each.node_list.value]
@@ -101,7 +101,7 @@ def _node(name: str) -> str:
     return name.removeprefix("^").split(":")[0]
 
 
-def _functions(value) -> list:
+def _functions(value: Any) -> list:
     return [value.func, *value.list.func] if value.HasField("list") or value.HasField("func") else []
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 from ssrvae_tf.errors import UserError
 
 
-def interpreter(path: str | os.PathLike):
+def interpreter(path: str | os.PathLike) -> Any:
     """An interpreter for a `.tflite` file, on all processor cores.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +20,9 @@ Degrade = Callable[[np.ndarray, int], np.ndarray]
 _PLAIN = "plain bicubic"  # not "bicubic": a run may be called so
 
 
-def compare_pairs(model, photos: list, degrade: Degrade, name: str = "model", how: str = "degraded") -> Report:
+def compare_pairs(
+    model: Any, photos: list[np.ndarray], degrade: Degrade, name: str = "model", how: str = "degraded"
+) -> Report:
     """PSNR and SSIM of super-resolved degraded photos, and how far red, green and blue shift from the true ones, in
     gray levels of 255: means over the photos.
 
@@ -29,7 +31,7 @@ def compare_pairs(model, photos: list, degrade: Degrade, name: str = "model", ho
         degrade: makes the LR photos; see `degradation`.
         how: what the title says about it.
     """
-    figures = {_PLAIN: [], name: []}
+    figures: dict[str, list[tuple[float, ...]]] = {_PLAIN: [], name: []}
     for start, batch in _batches(photos, "pairs"):
         lr = degrade(batch, start)
         for sr, enlarged, truth in zip(_super_resolve(model, lr), lr, batch / 255.0):
@@ -45,7 +47,9 @@ def compare_pairs(model, photos: list, degrade: Degrade, name: str = "model", ho
     return Report(f"{len(photos)} HR photos, x{model.scale}, {how}", digits, rows)
 
 
-def compare_real(model, lr_photos: list, hr_photos: list, features: Features, name: str = "model") -> Report:
+def compare_real(
+    model: Any, lr_photos: list[np.ndarray], hr_photos: list[np.ndarray], features: Features, name: str = "model"
+) -> Report:
     """Distances of super-resolved real small photos to real sharp ones.
 
     Args:
@@ -60,7 +64,13 @@ def compare_real(model, lr_photos: list, hr_photos: list, features: Features, na
 
 
 def compare_degradations(
-    model, hr_photos: list, lr_photos: list, features: Features, styles=None, seed: int = 0, name: str = "model"
+    model: Any,
+    hr_photos: list[np.ndarray],
+    lr_photos: list[np.ndarray],
+    features: Features,
+    styles: Sequence[np.ndarray] | None = None,
+    seed: int = 0,
+    name: str = "model",
 ) -> Report:
     """Distances of degraded HR photos to real small ones.
 
@@ -69,7 +79,7 @@ def compare_degradations(
         lr_photos: uint8, all of that size divided by model.scale.
         styles: uint8 (N, h, w, 3) real small photos, whose styles are measured beside the model's own sampler.
     """
-    ways = {"bicubic": ("bicubic", None), "classical": ("classical", None)}
+    ways: dict[str, tuple[Any, Any]] = {"bicubic": ("bicubic", None), "classical": ("classical", None)}
     if styles is not None:
         ways[f"{name}, real styles"] = (model, styles)
     ways[f"{name}, its own styles"] = (model, None)
@@ -81,7 +91,7 @@ def compare_degradations(
     return _distances(title, results, lr_photos, features)
 
 
-def degradation(kind, scale: int, styles=None, seed: int = 0) -> Degrade:
+def degradation(kind: Any, scale: int, styles: Sequence[np.ndarray] | None = None, seed: int = 0) -> Degrade:
     """A function that makes small 8-bit photos.
 
     Args:
@@ -94,14 +104,14 @@ def degradation(kind, scale: int, styles=None, seed: int = 0) -> Degrade:
         input_signature=[tf.TensorSpec((None, None, 3)), tf.TensorSpec((2,), tf.int64), tf.TensorSpec((2,), tf.int64)],
     )
 
-    def shrink(hr, first):
+    def shrink(hr: tf.Tensor, first: int) -> tf.Tensor:
         return bicubic(hr, scale)
 
-    def degrade_classically(hr, first):
+    def degrade_classically(hr: tf.Tensor, first: int) -> tf.Tensor:
         numbers = range(2 * first, 2 * (first + len(hr)), 2)
         return tf.stack([one(photo, (seed, n), (seed, n + 1)) for photo, n in zip(hr, numbers)])
 
-    def degrade_by_model(hr, first):
+    def degrade_by_model(hr: tf.Tensor, first: int) -> tf.Tensor:
         given = None
         if styles is not None:
             given = _to_float(np.take(styles, range(first, first + len(hr)), 0, mode="wrap"))
@@ -114,7 +124,7 @@ def degradation(kind, scale: int, styles=None, seed: int = 0) -> Degrade:
     return lambda hr, first: _to_uint8(function(_to_float(hr), first))
 
 
-def _batches(photos, what):
+def _batches(photos: list[np.ndarray], what: str) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (number of the first photo, photos (B, H, W, 3)): neighbours of equal size, few if they are large."""
     start = 0
     with Bar(total=len(photos), desc=what, unit="photo", disable=None, leave=False) as bar:
@@ -128,31 +138,34 @@ def _batches(photos, what):
             start = stop
 
 
-def _super_resolve(model, lr):
+def _super_resolve(model: Any, lr: np.ndarray) -> np.ndarray:
     """uint8 (B, h, w, 3) -> float32 in [0, 1]."""
     return np.clip(model.predict((lr / 255.0).astype(np.float32), verbose=0), 0, 1)
 
 
-def _enlarge(photo, scale):
+def _enlarge(photo: np.ndarray, scale: int) -> np.ndarray:
     height, width = photo.shape[:2]
     return resized(photo, width * scale, height * scale)
 
 
-def _to_float(photos):
+def _to_float(photos: np.ndarray) -> tf.Tensor:
     return tf.constant(photos / 255.0, tf.float32)
 
 
-def _to_uint8(images):
+def _to_uint8(images: Any) -> np.ndarray:
     return np.round(np.clip(np.asarray(images, np.float32), 0, 1) * 255).astype(np.uint8)
 
 
-def _distances(title, results, reference, features):
+def _distances(
+    title: str, results: dict[str, list[np.ndarray]], reference: list[np.ndarray], features: Features
+) -> Report:
     """Of each method's photos to the reference; the first method is the one that the others are compared with."""
-    reference = features(reference, what="reference")
+    wanted = features(reference, what="reference")
     frechet, kernel, ratio = features.frechet_name, features.kernel_name, "of bicubic's"
-    rows, plain = {}, next(iter(results))
+    plain = next(iter(results))
+    rows: dict[str, dict[str, float]] = {}
     for row, photos in results.items():
         found = features(photos, what=row)
-        rows[row] = {frechet: frechet_distance(found, reference), kernel: kernel_distance(found, reference)}
+        rows[row] = {frechet: frechet_distance(found, wanted), kernel: kernel_distance(found, wanted)}
         rows[row][ratio] = rows[row][frechet] / rows[plain][frechet]
     return Report(title, {frechet: 3, ratio: 2, kernel: 5}, rows)

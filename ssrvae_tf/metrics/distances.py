@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from pathlib import Path
+from typing import Any, Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -49,7 +50,9 @@ class Features:
             name = Path(path).resolve().name
             self.frechet_name, self.kernel_name = f"FD({name})", f"KD({name})"
 
-    def __call__(self, images: np.ndarray, batch_size: int = 32, what: str = "features") -> np.ndarray:
+    def __call__(
+        self, images: np.ndarray | list[np.ndarray], batch_size: int = 32, what: str = "features"
+    ) -> np.ndarray:
         """Run the network in batches, with a progress bar called `what` if this is a terminal.
 
         `images` is an array, or a list of images of one size.
@@ -112,7 +115,7 @@ def _checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @contextlib.contextmanager
-def _quiet():
+def _quiet() -> Iterator[Any]:
     """tensorflow-gan, without its warnings about old Python and TensorFlow names, which no user can act on."""
     logger = tf.get_logger()
     level = logger.level
@@ -127,7 +130,7 @@ def _quiet():
         logger.setLevel(level)
 
 
-def _local_model(path: Path):
+def _local_model(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
     if not (path / "saved_model.pb").is_file():
         raise UserError(f"--features {path}: no SavedModel there, a folder with saved_model.pb is wanted")
     check_saved_model(path, "export the network again, with nothing but its numbers, for --features")
@@ -148,7 +151,7 @@ def _local_model(path: Path):
     return run
 
 
-def _published_inception():
+def _published_inception() -> Callable[[tf.Tensor], tf.Tensor]:
     with _quiet() as tfgan:
         import tensorflow_hub
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, Mapping
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -24,9 +24,9 @@ GRID_SIDE = 448  # of photos: so large are faces and scenes that are looked at
 
 
 def evaluate(
-    model,
+    model: Any,
     hr: str | Path,
-    degrade="bicubic",
+    degrade: Any = "bicubic",
     lr: str | Path | None = None,
     style: str | Path | None = None,
     features: str | Path | None = None,
@@ -71,26 +71,26 @@ def evaluate(
     if is_style_vae(degrade) and degrade.scale != model.scale:
         raise UserError(f"--degrade: its scale is {degrade.scale}, that of --model is {model.scale}: give equal scales")
     measure = Features(features) if by_distance else None  # before the photos, so that it fails early
-    if by_distance:
-        check_not_swapped(*(find_photos(folder, what, tell=False) for folder, what in ((hr, "--hr"), (lr, "--lr"))))
+    if lr is not None:
+        check_not_swapped(find_photos(hr, "--hr", tell=False), find_photos(lr, "--lr", tell=False))
 
-    draw = {"limit": limit, "seed": seed, "minimum": 2 if by_distance else 1}
+    draw: dict[str, Any] = {"limit": limit, "seed": seed, "minimum": 2 if by_distance else 1}
     square = side if crop or by_distance else None
     hr_photos = read_hr(hr, square, model.scale, framing=framing, **draw)
     framed = (
         {"fit": f", shrunk to {square}", "centre": f", centres of {square} at full size"}[framing] if square else ""
     )
     styles = read_small(style, side // model.scale, "--style", **draw) if style is not None else None
-    if is_style_vae(model):
-        lr_photos = read_small(lr, side // model.scale, "--lr", **draw)
-        report = compare_degradations(model, hr_photos, lr_photos, measure, styles, seed, name)
-    elif by_distance:
-        lr_photos = read_small(lr, side // model.scale, "--lr", **draw)
-        report = compare_real(model, lr_photos, hr_photos, measure, name)
-    else:
+    if lr is None or measure is None:
         how = degrade if isinstance(degrade, str) else f"{degrade.name}, {'given' if styles else 'its own'} styles"
         degrade = degradation(degrade, model.scale, styles, seed)
         report = compare_pairs(model, hr_photos, degrade, name, f"degraded by {how}")
+    else:
+        lr_photos = read_small(lr, side // model.scale, "--lr", **draw)
+        if is_style_vae(model):
+            report = compare_degradations(model, hr_photos, lr_photos, measure, styles, seed, name)
+        else:
+            report = compare_real(model, lr_photos, hr_photos, measure, name)
     report.title += framed
     report.settings = {"model": name, "hr": hr, "lr": lr, "style": style, "features": features}
     report.settings.update(crop=crop, framing=framing if square else None, limit=limit, seed=seed)
@@ -100,7 +100,7 @@ def evaluate(
 def evaluate_grid(
     enlarge: Callable,
     scale: int,
-    hr: dict[str, str | Path],
+    hr: Mapping[str, str | Path],
     side: int = GRID_SIDE,
     unusual: bool = False,
     limit: int | None = None,
@@ -131,19 +131,19 @@ def evaluate_grid(
     return found
 
 
-def is_style_vae(model) -> bool:
+def is_style_vae(model: Any) -> bool:
     return hasattr(model, "degrade")
 
 
 def read_hr(
-    folder,
+    folder: str | Path,
     crop: int | None,
     scale: int,
     limit: int | None = None,
     seed: int = 0,
     minimum: int = 1,
     framing: str = "fit",
-) -> list:
+) -> list[np.ndarray]:
     """Sharp photos, uint8: crop x crop, or whole, cut to multiples of `scale`. Smaller ones are skipped.
 
     Args:
@@ -151,7 +151,7 @@ def read_hr(
     """
     least = crop or -(-_SMALLEST // scale) * scale
 
-    def prepare(photo):
+    def prepare(photo: np.ndarray) -> np.ndarray:
         if min(photo.shape[:2]) < least:
             raise UserError(f"{photo.shape[1]}x{photo.shape[0]}, must be at least {least} pixels on each side")
         if crop and framing == "fit":
@@ -163,13 +163,15 @@ def read_hr(
     return _read(folder, "--hr", prepare, limit, seed, minimum)
 
 
-def read_whole(folder, side: int, scale: int, limit: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
+def read_whole(
+    folder: str | Path, side: int, scale: int, limit: int | None = None, seed: int = 0
+) -> dict[str, np.ndarray]:
     """Whole sharp photos by their names, uint8, shrunk until no side is above `side`, cut to multiples of `scale`."""
-    names = []
+    names: list[str] = []
 
-    def shrink(photo):
+    def shrink(photo: np.ndarray) -> np.ndarray:
         image = Image.fromarray(photo)
-        image.thumbnail((side, side), Image.LANCZOS)
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
         height, width = (length // scale * scale for length in (image.height, image.width))
         if min(height, width) < _SMALLEST:
             raise UserError(f"{image.width}x{image.height}, must be at least {_SMALLEST} pixels on each side")
@@ -179,7 +181,9 @@ def read_whole(folder, side: int, scale: int, limit: int | None = None, seed: in
     return dict(zip(names, photos))
 
 
-def read_small(folder, size: int, what: str, limit: int | None = None, seed: int = 0, minimum: int = 1) -> list:
+def read_small(
+    folder: str | Path, size: int, what: str, limit: int | None = None, seed: int = 0, minimum: int = 1
+) -> list[np.ndarray]:
     """Real small photos, uint8 size x size: the centre square, resized (bicubic)."""
 
     return _read(folder, what, lambda photo: _fitted(photo, size), limit, seed, minimum)
@@ -187,17 +191,26 @@ def read_small(folder, size: int, what: str, limit: int | None = None, seed: int
 
 def _fitted(photo: np.ndarray, side: int) -> np.ndarray:
     """The centre square of the whole photo, resized (bicubic) to `side`."""
-    return np.asarray(ImageOps.fit(Image.fromarray(photo), (side, side), Image.BICUBIC))
+    return np.asarray(ImageOps.fit(Image.fromarray(photo), (side, side), Image.Resampling.BICUBIC))
 
 
-def _read(folder, what, prepare, limit, seed, minimum, names=None):
+def _read(
+    folder: str | Path,
+    what: str,
+    prepare: Callable[[np.ndarray], np.ndarray],
+    limit: int | None,
+    seed: int,
+    minimum: int,
+    names: list[str] | None = None,
+) -> list[np.ndarray]:
     """At most `limit` usable photos in an order drawn by `seed`; what cannot be used is named on stderr.
 
     `names`, if a list, gets their paths within the folder.
     """
     paths = find_photos(folder, what)
     wanted = min(limit or len(paths), len(paths))
-    photos, skipped = [], []
+    photos: list[np.ndarray] = []
+    skipped: list[str] = []
     with Bar(total=wanted, desc=what, unit="photo", disable=None, leave=False) as bar:
         for number in np.random.default_rng(seed).permutation(len(paths)):
             if len(photos) == wanted:

@@ -11,7 +11,7 @@ import json
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Callable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -22,6 +22,9 @@ from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.sheets import sheet
 from ssrvae_tf.photos.writing import replacing, write_picture
 from ssrvae_tf.terminal import Bar
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 USUAL = (
     "clean",
@@ -107,7 +110,7 @@ class Grid:
     @property
     def means(self) -> dict:
         """Each set's mean gain over its usual ways, in dB."""
-        gains = {}
+        gains: dict[str, list[float]] = {}
         for (name, way), figures in self.cells.items():
             if way in USUAL:
                 gains.setdefault(name, []).append(figures["gain"])
@@ -161,7 +164,7 @@ class Grid:
         pictures, notes = [each for _, each in self.worst], [[what, "", "", ""] for what, _ in self.worst]
         write_picture(sheet(pictures, ("LR", "bicubic", "result", "truth"), notes), folder / "worst.png")
 
-    def _heat_map(self):
+    def _heat_map(self) -> Figure:
         """Gains, sets to the right and ways downwards: red below bicubic, blue above."""
         from matplotlib.figure import Figure  # slow to import, and needed here alone
 
@@ -180,7 +183,13 @@ class Grid:
         return figure
 
 
-def grid(upscale: Callable, photos: dict, scale: int, ways=USUAL, seed: int = 0) -> Grid:
+def grid(
+    upscale: Callable[[np.ndarray], np.ndarray],
+    photos: dict[str, dict[str, np.ndarray]],
+    scale: int,
+    ways: Sequence[str] = USUAL,
+    seed: int = 0,
+) -> Grid:
     """Measure an enlarger on photos that are known.
 
     Args:

@@ -52,6 +52,6 @@ class Report:
         with replacing(path) as part:
             part.write_text(json.dumps(content, indent=2, default=str) + "\n")
 
-    def _text(self, column, figures):
+    def _text(self, column: str, figures: dict) -> str:
         sign = "+" if column.endswith(_SIGNED) else ""
         return f"{figures[column]:{sign}.{self.digits[column]}f}" if column in figures else "-"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Callable, Optional
+from typing import Any, Callable, Iterable, Optional, Sequence
 
 import keras
 import tensorflow as tf
@@ -29,11 +29,11 @@ class PairDiscriminator(keras.layers.Layer):
     patterns settle that only some pixels see.
     """
 
-    def __init__(self, filters=(24, 48, 72, 72), **kwargs):
+    def __init__(self, filters: Sequence[int] = (24, 48, 72, 72), **kwargs: Any):
         super().__init__(autocast=False, **kwargs)  # an image rounded to 8 bits has no faint noise left
         self.filters = tuple(filters)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence | None) -> None:
         own = {"padding": "same", "dtype": self.dtype_policy}
         self.convolutions = [
             keras.layers.Conv2D(count, 3, name=f"conv_{i}", **own) for i, count in enumerate(self.filters)
@@ -46,7 +46,7 @@ class PairDiscriminator(keras.layers.Layer):
         self.score.build((None, None, None, channels))
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         photo, enlarged = inputs
         x = tf.concat([photo, 8.0 * high_pass(photo), enlarged], -1)
         features = []
@@ -81,7 +81,7 @@ class Adversary:
     seed: int = 0
     discriminator: Optional[keras.layers.Layer] = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.stepper, self._own = None, self.discriminator is None
         if self.optimizer is None:
             self.discriminator = None
@@ -90,6 +90,11 @@ class Adversary:
         self.stepper = Stepper(self.optimizer)
         self.discriminator.build(None)
         self.stepper.optimizer.build(self.discriminator.trainable_variables)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What is trained of the discriminator."""
+        return self.discriminator.trainable_variables if self.discriminator else []
 
     @property
     def state(self) -> dict:
@@ -132,7 +137,9 @@ class Adversary:
             terms["matching"] = self.weight, relative_l1(of_sr, map(tf.stop_gradient, of_hr), gate[:pairs])
         return terms, critic
 
-    def _shown(self, sr, hr, lr, step, pairs) -> list[tf.Tensor]:
+    def _shown(
+        self, sr: tf.Tensor, hr: tf.Tensor, lr: tf.Tensor, step: tf.Variable, pairs: tf.Tensor | None
+    ) -> list[tf.Tensor]:
         """All true photos, then all made ones, with their small ones, if paired, enlarged; moved by up to 7 pixels.
 
         Where the discriminator's halvings fall, and where the small photo's pixels do, then tells it nothing.
@@ -176,7 +183,7 @@ def lattice(sr: tf.Tensor, hr: tf.Tensor, lr: tf.Tensor, pairs: tf.Tensor | None
     return tf.reduce_mean(tf.abs(local_mean(tf.nn.space_to_depth(high_pass(error), scale), _WINDOW)))
 
 
-def relative_l1(made, true, weights: tf.Tensor | float = 1.0) -> tf.Tensor:
+def relative_l1(made: Iterable[tf.Tensor], true: Iterable[tf.Tensor], weights: tf.Tensor | float = 1.0) -> tf.Tensor:
     """Mean over levels of mean |made - true| / mean |true|, each sample's difference weighted; pairs of tensors."""
     terms = [tf.reduce_mean(weights * tf.abs(a - b)) / (tf.reduce_mean(tf.abs(b)) + 1e-6) for a, b in zip(made, true)]
     return tf.add_n(terms) / len(terms)

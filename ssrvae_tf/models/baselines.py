@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -14,7 +16,7 @@ RESIDUAL_SCALE = 0.1  # EDSR's, of 256 filters and more, which do not train with
 class _Fixed(keras.layers.Layer):
     """A layer without weights, in float32."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**{"dtype": "float32", **kwargs})
 
 
@@ -22,20 +24,20 @@ class _Fixed(keras.layers.Layer):
 class BicubicLuma(_Fixed):
     """lr (B, H, W, 3) -> [enlarged bicubically, (B, scale H, scale W, 3), its luma (B, scale H, scale W, 1)]."""
 
-    def __init__(self, scale: int, **kwargs):
+    def __init__(self, scale: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.scale = scale
 
-    def call(self, lr):
+    def call(self, lr: tf.Tensor) -> list[tf.Tensor]:
         enlarged = bicubic_enlarge(tf.cast(lr, tf.float32), self.scale)
         return [enlarged, luma(enlarged)]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> list[tuple]:
         batch, *sides, channels = input_shape
         enlarged = (batch, *(side and self.scale * side for side in sides))
         return [(*enlarged, channels), (*enlarged, 1)]
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "scale": self.scale}
 
 
@@ -43,11 +45,11 @@ class BicubicLuma(_Fixed):
 class WithLuma(_Fixed):
     """[photos (B, H, W, 3), another luma (B, H, W, 1)] -> photos with that luma."""
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         photos, other = inputs
         return with_luma(photos, tf.cast(other, tf.float32))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return tuple(input_shape[0])
 
 
@@ -55,10 +57,10 @@ class WithLuma(_Fixed):
 class DepthToSpace(keras.layers.Layer):
     """(B, H, W, 4 C) -> (B, 2 H, 2 W, C)."""
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.nn.depth_to_space(x, 2)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         batch, *sides, channels = input_shape
         return (batch, *(side and 2 * side for side in sides), channels // 4)
 
@@ -74,10 +76,12 @@ class SRCNN(SuperResolver):
         kernels: sides of the three kernels.
     """
 
-    def __init__(self, scale: int = 4, filters: int = 64, kernels=(9, 5, 5), name: str = "srcnn", **kwargs):
+    def __init__(
+        self, scale: int = 4, filters: int = 64, kernels: Sequence[int] = (9, 5, 5), name: str = "srcnn", **kwargs: Any
+    ):
         first, second, third = kernels
 
-        def network(lr):
+        def network(lr: tf.Tensor) -> tf.Tensor:
             enlarged, x = BicubicLuma(scale, name="bicubic")(lr)
             x = keras.layers.Conv2D(filters, first, padding="same", activation="relu", name="patches")(x)
             x = keras.layers.Conv2D(filters // 2, second, padding="same", activation="relu", name="mapping")(x)
@@ -96,10 +100,10 @@ class EDSR(SuperResolver):
     by 0.1, as all of 256 filters and more are.
     """
 
-    def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 16, name: str = "edsr", **kwargs):
+    def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 16, name: str = "edsr", **kwargs: Any):
         residual_scale = RESIDUAL_SCALE if filters >= 256 else 1.0
 
-        def body(x):
+        def body(x: tf.Tensor) -> tf.Tensor:
             skip = x
             for i in range(blocks):
                 x = ResidualBlock(residual_scale, name=f"block_{i}")(x)
@@ -129,9 +133,9 @@ class RDN(SuperResolver):
         blocks: int = 16,
         layers_per_block: int = 8,
         name: str = "rdn",
-        **kwargs,
+        **kwargs: Any,
     ):
-        def dense_block(x, i):
+        def dense_block(x: tf.Tensor, i: int) -> tf.Tensor:
             features = [x]
             for j in range(layers_per_block):
                 seen = keras.layers.Concatenate(name=f"block_{i}_seen_{j}")(features) if j else x
@@ -141,7 +145,7 @@ class RDN(SuperResolver):
             fused = keras.layers.Conv2D(filters, 1, name=f"block_{i}_fusion")(seen)
             return keras.layers.Add(name=f"block_{i}_skip")([fused, x])
 
-        def body(shallow):
+        def body(shallow: tf.Tensor) -> tf.Tensor:
             x, found = keras.layers.Conv2D(filters, 3, padding="same", name="second")(shallow), []
             for i in range(blocks):
                 x = dense_block(x, i)
@@ -162,14 +166,14 @@ class SRGAN(SuperResolver):
     Trained with L1 alone it is SRResNet; with `SRGANDiscriminator` it is SRGAN.
     """
 
-    def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 16, name: str = "srgan", **kwargs):
-        def convolution(name, side=3, count=filters, **more):
+    def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 16, name: str = "srgan", **kwargs: Any):
+        def convolution(name: str, side: int = 3, count: int = filters, **more: Any) -> keras.layers.Layer:
             return keras.layers.Conv2D(count, side, padding="same", name=name, **more)
 
-        def prelu(name):
+        def prelu(name: str) -> keras.layers.Layer:
             return keras.layers.PReLU(shared_axes=[1, 2], name=name)
 
-        def network(lr):
+        def network(lr: tf.Tensor) -> tf.Tensor:
             x = skip = prelu("head_prelu")(convolution("head", 9)(lr))
             for i in range(blocks):
                 y = keras.layers.BatchNormalization(name=f"block_{i}_norm_0")(convolution(f"block_{i}_0")(x))
@@ -197,11 +201,11 @@ class SRGANDiscriminator(keras.layers.Layer):
         filters: of the first convolution; the last has eight times as many, the dense layer twice those.
     """
 
-    def __init__(self, side: int, filters: int = 64, **kwargs):
+    def __init__(self, side: int, filters: int = 64, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.side, self.filters = side, filters
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence | None) -> None:
         own, channels, side = {"dtype": self.dtype_policy}, 3, self.side
         self.convolutions, self.norms = [], []
         for i in range(8):
@@ -220,7 +224,7 @@ class SRGANDiscriminator(keras.layers.Layer):
         self.score.build((None, 2 * channels))
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         x = inputs[0]
         for convolution, norm in zip(self.convolutions, [None, *self.norms]):
             x = convolution(x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -15,11 +17,11 @@ class PairCritic(keras.layers.Layer):
     their convolutions, on high-passed images, pooled to means and deviations: who is on the photo tells it nothing.
     """
 
-    def __init__(self, filters=(32, 64, 64), units: int = 64, **kwargs):
+    def __init__(self, filters: Sequence[int] = (32, 64, 64), units: int = 64, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)  # an image rounded to 8 bits has no faint noise left
         self.filters, self.units = tuple(filters), units
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         own = {"padding": "same", "activation": "relu", "dtype": self.dtype_policy}
         self.convolutions = [
             keras.layers.Conv2D(count, 3, 1 if i == 0 else 2, name=f"conv_{i}", **own)
@@ -36,14 +38,14 @@ class PairCritic(keras.layers.Layer):
             head.build((None, 2 * self.units))
         self.built = True
 
-    def _embed(self, images, head):
+    def _embed(self, images: tf.Tensor, head: keras.layers.Layer) -> tf.Tensor:
         x, pooled = 8.0 * high_pass(tf.cast(images, tf.float32)), []
         for layer in self.convolutions:
             x = layer(x)
             pooled.append(mean_and_deviation(x))
         return head(self.hidden(tf.concat(pooled, -1)))
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         first, second = (self._embed(images, head) for images, head in zip(inputs, self.heads))
         return tf.matmul(first, second, transpose_b=True) / self.units**0.5
 
@@ -65,11 +67,11 @@ def joint_and_shuffled(critic: keras.layers.Layer, x: tf.Tensor, y: tf.Tensor) -
 class Discriminator(keras.layers.Layer):
     """Real or made, patch by patch: (B, h, w, 3) -> (B, h / 8, w / 8, 1) float32. It sees the high-pass too."""
 
-    def __init__(self, filters=(32, 64, 96, 96), **kwargs):
+    def __init__(self, filters: Sequence[int] = (32, 64, 96, 96), **kwargs: Any):
         super().__init__(autocast=False, **kwargs)  # as in PairCritic
         self.filters = tuple(filters)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         own = {"padding": "same", "dtype": self.dtype_policy}
         self.convolutions = [
             keras.layers.Conv2D(count, 3 if i == 0 else 4, 1 if i == 0 else 2, name=f"conv_{i}", **own)
@@ -83,7 +85,7 @@ class Discriminator(keras.layers.Layer):
         self.score.build((None, None, None, channels))
         self.built = True
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         images = tf.cast(images, tf.float32)
         x = tf.concat([images, 4.0 * high_pass(images)], -1)
         for layer in self.convolutions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,13 +11,13 @@ _BEYOND = 0.5  # of [0, 1] is taken: shrinking and noise may leave some; 0 to 25
 _RANGE = "[0, 1] is wanted: divide by 255, or give uint8"
 
 
-def is_array(x) -> bool:
+def is_array(x: Any) -> bool:
     """Whether `x` holds the photos themselves; if not, it is a dataset or the like, which yields them."""
     kept_by = ("__array__", "__array_interface__")  # the latter in Pillow's images
     return isinstance(x, (list, tuple)) or any(hasattr(x, name) for name in kept_by)
 
 
-def photos_of(x) -> np.ndarray:
+def photos_of(x: Any) -> np.ndarray:
     """The photos, float32 (B, H, W, 3), or one, (H, W, 3), of an array, a tensor, a Pillow image or a list of them.
 
     Args:
@@ -71,19 +73,19 @@ def checked(lr: tf.Tensor) -> tf.Tensor:
         return tf.identity(lr)
 
 
-def _check(dtype, shape, ranks) -> None:
+def _check(dtype: Any, shape: tuple | None, ranks: tuple[int, ...]) -> None:
     if shape is not None and (len(shape) not in ranks or shape[-1] not in (3, None) or 0 in shape[-3:-1]):
         one = ", or (H, W, 3) of one photo" if 3 in ranks else ""
         raise ValueError(f"lr has the shape {shape}, (B, H, W, 3) is wanted{one}, H and W not 0{_hint(shape)}")
     _check_type(dtype, "lr")
 
 
-def _check_type(dtype, name: str) -> None:
+def _check_type(dtype: Any, name: str) -> None:
     if dtype != np.uint8 and not np.issubdtype(dtype, np.floating):
         raise ValueError(f"{name} is {np.dtype(dtype)}, uint8 or float in [0, 1] is wanted: convert it")
 
 
-def _hint(shape) -> str:
+def _hint(shape: tuple) -> str:
     if len(shape) == 2:
         return ": make gray RGB by np.stack([lr] * 3, -1), or take ssrvae_tf.upscale"
     if len(shape) in (3, 4) and shape[-1] == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Callable
+from typing import Any, Callable, Optional, Sequence
 
 import keras
 import numpy as np
@@ -21,10 +21,10 @@ from ssrvae_tf.models.tiles import in_tiles
 class ClipAtInference(keras.layers.Layer):
     """Keep what leaves the network in [0, 1]; in training, where clipping would end gradients, leave it alone."""
 
-    def call(self, x, training=None):
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return x if training else tf.clip_by_value(x, 0.0, 1.0)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return tuple(input_shape)
 
 
@@ -38,27 +38,33 @@ class SuperResolver(keras.Model):
     """
 
     colour_weight = 0.0
-    adversary = None
+    adversary: Optional[Adversary] = None
 
-    def __init__(self, scale: int, filters: int, network: Callable, **kwargs):
+    def __init__(self, scale: int, filters: int, network: Callable, **kwargs: Any):
         lr = keras.Input((None, None, 3), name="lr")
         super().__init__(lr, ClipAtInference(dtype="float32", name="sr")(network(lr)), **kwargs)
         self.scale, self.filters = scale, filters
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**self._config, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> SuperResolver:
         return cls(**config)
 
-    def compile(self, optimizer="rmsprop", *args, adversary: Adversary | None = None, **kwargs):
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        *args: Any,
+        adversary: Adversary | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().compile(optimizer, *args, **kwargs)
         self.adversary = adversary
         self.stepper = Stepper(self.optimizer)
-        self.optimizer = self.stepper.optimizer
+        self.optimizer: keras.optimizers.Optimizer = self.stepper.optimizer
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         network = functools.partial(super().call, training=training, mask=mask)
         if training or not tf.is_tensor(inputs):
             return network(inputs)
@@ -66,11 +72,11 @@ class SuperResolver(keras.Model):
         return of_any_batch(network, inputs, [self.scale * side for side in sides])
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="lr")])
-    def enlarge(self, lr):
+    def enlarge(self, lr: tf.Tensor) -> tf.Tensor:
         """`model(lr)` as a graph, the same for all sizes: (B, H, W, 3) -> (B, scale H, scale W, 3), in one piece."""
         return self(lr, training=False)
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> np.ndarray:
         """Enlarge photos with the present weights.
 
         Args:
@@ -92,16 +98,17 @@ class SuperResolver(keras.Model):
         sr = super().predict(lr, *args, **kwargs)
         return sr if photos.ndim == 4 else sr[0]
 
-    def predict_step(self, data):
+    def predict_step(self, data: Any) -> tf.Tensor:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self._predicted(checked(x["lr"] if isinstance(x, dict) else tf.nest.flatten(x)[0]))
 
-    def _predicted(self, lr):
+    def _predicted(self, lr: tf.Tensor) -> tf.Tensor:
         return self.enlarge(lr)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
-        pairs, terms, judged = None, {}, None
+        pairs, judged = None, None
+        terms: dict[str, tuple[float, tf.Tensor]] = {}
         if isinstance(lr, dict):  # besides pairs: real small photos, whose truth nobody knows, and sharp ones of others
             pairs = tf.shape(hr)[0]
             lr, hr = tf.concat([lr["lr"], lr["real"]], 0), tf.concat([hr, lr["sharp"]], 0)
@@ -114,16 +121,16 @@ class SuperResolver(keras.Model):
                 terms, judged = self.adversary.terms(sr, hr, lr, self.stepper.step, pairs)
                 total += tf.add_n([weight * term for weight, term in terms.values()])
             loss = self.stepper.scaled(total)
-            if judged is not None:
+            if self.adversary and self.adversary.stepper and judged is not None:
                 critic_loss = self.adversary.stepper.scaled(judged)
         figures = {"loss": l1, "colour": colour, **{name: term for name, (_, term) in terms.items()}}
         figures["gradient_norm"] = self.stepper.minimise(tape, loss, self.trainable_variables)
-        if judged is not None:
-            self.adversary.stepper.minimise(tape, critic_loss, self.adversary.discriminator.trainable_variables)
+        if self.adversary and self.adversary.stepper and judged is not None:
+            self.adversary.stepper.minimise(tape, critic_loss, self.adversary.variables)
             figures["critic"] = judged
         return figures
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
         sr = self(lr, training=False)
         psnr = tf.reduce_mean(tf.minimum(tf.image.psnr(sr, hr, 1.0), 100.0))  # of equal images it is infinite
@@ -133,7 +140,7 @@ class SuperResolver(keras.Model):
 def enlarged_by_sub_pixels(scale: int, filters: int, body: Callable, keep_colours: bool = False) -> Callable:
     """The usual network: a convolution, `body`, which keeps the size, sub-pixel upscaling, a convolution to RGB."""
 
-    def network(lr):
+    def network(lr: tf.Tensor) -> tf.Tensor:
         x = keras.layers.Conv2D(filters, 3, padding="same", name="head")(lr)
         x = SubPixelUpsampling(scale, name="upsampling")(body(x))
         x = keras.layers.Conv2D(3, 3, padding="same", dtype="float32", name="reconstruction")(x)
@@ -179,9 +186,9 @@ class SRNetwork(SuperResolver):
         geometry: bool = False,
         keep_colours: bool = False,
         name: str = "sr_network",
-        **kwargs,
+        **kwargs: Any,
     ):
-        def body(x):
+        def body(x: tf.Tensor) -> tf.Tensor:
             for i in range(global_blocks):
                 x = (GARB(chunk=chunk, name=f"garb_{i}") if global_attention else ResidualBlock(name=f"global_{i}"))(x)
             for i in range(local_blocks):
@@ -205,7 +212,7 @@ class SRNetwork(SuperResolver):
             "keep_colours": keep_colours,
         }
 
-    def _predicted(self, lr):
+    def _predicted(self, lr: tf.Tensor) -> tf.Tensor:
         if self._config["global_attention"] and self._config["global_blocks"]:
             return in_tiles(self.enlarge, lr, self.scale)
         return self.enlarge(lr)

@@ -60,23 +60,23 @@ class Stepper:
 
     def apply(self, gradients: list[tf.Tensor], variables: list) -> tf.Tensor:
         """One step down what `gradients` gave. Returns their norm, 0 where the step was not made."""
-        norm = tf.linalg.global_norm(gradients)
+        norm, scale = tf.linalg.global_norm(gradients), self.scale
         gradients = [gradient / _replicas() for gradient in gradients]  # the optimizer adds up the replicas'
         self.step.assign_add(1)
-        if self.scale is None:
+        if scale is None:
             self.optimizer.apply_gradients(zip(gradients, variables))
             return norm
 
-        def apply_if_finite(strategy, norm, *gradients):
+        def apply_if_finite(strategy: tf.distribute.Strategy, norm: tf.Tensor, *gradients: tf.Tensor) -> None:
             # Between the replicas, since on some devices they cannot talk to each other inside a condition.
-            def apply():
+            def apply() -> None:
                 strategy.run(lambda *own: self.optimizer.apply_gradients(zip(own, variables)), args=gradients)
                 enough = self._finite_steps + 1 >= _STEPS_BEFORE_GROWTH
-                self.scale.assign(tf.where(enough, 2.0 * self.scale, self.scale))
+                scale.assign(tf.where(enough, 2.0 * scale, scale))
                 self._finite_steps.assign(tf.where(enough, tf.zeros_like(self._finite_steps), self._finite_steps + 1))
 
-            def skip():
-                self.scale.assign(tf.maximum(self.scale / 2.0, 1.0))
+            def skip() -> None:
+                scale.assign(tf.maximum(scale / 2.0, 1.0))
                 self._finite_steps.assign(tf.zeros_like(self._finite_steps))
 
             tf.cond(tf.math.is_finite(strategy.experimental_local_results(norm)[0]), apply, skip)
@@ -93,6 +93,6 @@ def _replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def _variable(value, dtype) -> tf.Variable:
+def _variable(value: float, dtype: tf.DType) -> tf.Variable:
     # All replicas compute the same.
     return tf.Variable(value, trainable=False, dtype=dtype, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)

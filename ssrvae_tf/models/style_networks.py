@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -23,11 +25,13 @@ class StyleEncoder(keras.layers.Layer):
         strides: one for each residual block, 8 in the paper; a 2 halves the size before its block.
     """
 
-    def __init__(self, latent_dim: int = 256, filters: int = 64, strides=(1, 1, 2, 1, 1, 2, 1, 1), **kwargs):
+    def __init__(
+        self, latent_dim: int = 256, filters: int = 64, strides: Sequence[int] = (1, 1, 2, 1, 1, 2, 1, 1), **kwargs: Any
+    ):
         super().__init__(autocast=False, **kwargs)
         self.latent_dim, self.filters, self.strides = latent_dim, filters, tuple(strides)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         own = {"padding": "same", "activation": "relu", "dtype": "float32"}
         self.stem = keras.layers.Conv2D(self.filters, 3, name="stem", **own)
         self.stem.build((None, None, None, 6))
@@ -48,7 +52,7 @@ class StyleEncoder(keras.layers.Layer):
         self.head.build((None, 2 * self.filters * (1 + len(self.shrinking))))
         self.built = True
 
-    def call(self, lr):
+    def call(self, lr: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lr = tf.cast(lr, tf.float32)
         x = self.stem(tf.concat([lr, 4.0 * high_pass(lr)], -1))
         pooled = []
@@ -62,7 +66,7 @@ class StyleEncoder(keras.layers.Layer):
         # Between e^-6 and e^2: no face can make the KL infinite.
         return mean, tf.clip_by_value(log_deviation, -6.0, 2.0)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         own = {"latent_dim": self.latent_dim, "filters": self.filters, "strides": list(self.strides)}
         return {**super().get_config(), **own}
 
@@ -74,11 +78,11 @@ class ContentEncoder(keras.layers.Layer):
     (B, H, W, 3) -> (B, H / scale, W / scale, filters). Space to depth first: every HR pixel is seen, at LR cost.
     """
 
-    def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 2, **kwargs):
+    def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
         self.scale, self.filters, self.count = scale, filters, blocks
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         policy = self.dtype_policy
         self.stem = keras.layers.Conv2D(self.filters, 3, padding="same", name="stem", dtype=policy)
         self.stem.build((None, None, None, 3 * self.scale**2))
@@ -87,13 +91,13 @@ class ContentEncoder(keras.layers.Layer):
             block.build((None, None, None, self.filters))
         self.built = True
 
-    def call(self, hr):
+    def call(self, hr: tf.Tensor) -> tf.Tensor:
         x = self.stem(tf.nn.space_to_depth(hr, self.scale))
         for block in self.blocks:
             x = block(x)
         return x
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "scale": self.scale, "filters": self.filters, "blocks": self.count}
 
 
@@ -110,11 +114,11 @@ class Generator(keras.layers.Layer):
             by the content's contrast, and without this path no filter of the content, such as a blur, could be exact.
     """
 
-    def __init__(self, adain: bool = True, noise_channels: int = 0, blocks: int = 2, **kwargs):
+    def __init__(self, adain: bool = True, noise_channels: int = 0, blocks: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
         self.adain, self.noise_channels, self.count = adain, noise_channels, blocks
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         content, style, _ = input_shape
         channels = content[-1]
         wide = (None, None, None, channels)
@@ -146,17 +150,17 @@ class Generator(keras.layers.Layer):
         self.last.build((None, None, None, last))
         self.built = True
 
-    def _strength(self, name: str, style) -> keras.layers.Layer:
+    def _strength(self, name: str, style: Sequence) -> keras.layers.Layer:
         quiet = keras.initializers.Constant(-3.0)
         layer = keras.layers.Dense(self.noise_channels, "softplus", bias_initializer=quiet, dtype="float32", name=name)
         layer.build((None, style[-1]))
         return layer
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         content, style, noise = inputs
         noise = tf.cast(noise, content.dtype)
 
-        def scaled(tensor, factors):
+        def scaled(tensor: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
             return tensor * tf.cast(factors(style)[:, None, None], tensor.dtype)
 
         x = content
@@ -173,6 +177,6 @@ class Generator(keras.layers.Layer):
             x = tf.concat([x, scaled(content, self.gains), scaled(noise, self.last_strength)], -1)
         return self.last(tf.cast(x, tf.float32))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         own = {"adain": self.adain, "noise_channels": self.noise_channels, "blocks": self.count}
         return {**super().get_config(), **own}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -21,11 +23,11 @@ class StyleSampler(keras.layers.Layer):
         components: parts of the mixture.
     """
 
-    def __init__(self, latent_dim: int = 256, components: int = 256, **kwargs):
+    def __init__(self, latent_dim: int = 256, components: int = 256, **kwargs: Any):
         super().__init__(dtype="float32", **kwargs)
         self.latent_dim, self.components = latent_dim, components
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Sequence | None = None) -> None:
         shape = (self.components, self.latent_dim)
         self.means = self.add_weight(name="means", shape=shape, initializer="zeros", trainable=False)
         self.deviations = self.add_weight(name="deviations", shape=shape, initializer="ones", trainable=False)
@@ -39,16 +41,16 @@ class StyleSampler(keras.layers.Layer):
         self.means.assign(tf.gather(means, chosen))
         self.deviations.assign(tf.gather(deviations, chosen))
 
-    def distribution(self) -> tfd.Distribution:
+    def distribution(self) -> tfp.distributions.Distribution:
         """The mixture."""
         return tfd.MixtureSameFamily(
             tfd.Categorical(logits=tf.zeros([self.components])),
             tfd.MultivariateNormalDiag(tf.convert_to_tensor(self.means), tf.convert_to_tensor(self.deviations)),
         )
 
-    def call(self, count, seed):
+    def call(self, count: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """(count, latent_dim) codes."""
         return self.distribution().sample(count, seed=seed)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"name": self.name, "latent_dim": self.latent_dim, "components": self.components}

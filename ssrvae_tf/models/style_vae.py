@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, Sequence, Union
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from ssrvae_tf.models.style_networks import ContentEncoder, Generator, StyleEnco
 from ssrvae_tf.models.style_sampler import StyleSampler
 
 tfd = tfp.distributions
+Seed = Union[int, Sequence[int], tf.Tensor, None]
 
 _NOISE_CHANNELS = 8
 
@@ -52,10 +54,10 @@ class StyleVAE(keras.Model):
         filters: int = 64,
         adain: bool = True,
         mutual_information: bool = True,
-        encoder_strides=(1, 1, 2, 1, 1, 2, 1, 1),
+        encoder_strides: Sequence[int] = (1, 1, 2, 1, 1, 2, 1, 1),
         weights: LossWeights | dict | None = None,
         name: str = "style_vae",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(name=name, autocast=False, **kwargs)
         if form not in ("transfer", "paper"):
@@ -72,11 +74,11 @@ class StyleVAE(keras.Model):
 
     # Use.
 
-    def posterior(self, lr: tf.Tensor) -> tfd.Distribution:
+    def posterior(self, lr: tf.Tensor) -> tfp.distributions.Distribution:
         """q(z_LR | x_LR) of LR photos (B, h, w, 3) in [0, 1], brought to lr_size if they have another."""
         return self._normal(*self.encoder_lr(self._at_lr_size(lr)))
 
-    def prior(self) -> tfd.Distribution:
+    def prior(self) -> tfp.distributions.Distribution:
         """N(0, I)."""
         return tfd.MultivariateNormalDiag(tf.zeros([self.latent_dim]), tf.ones([self.latent_dim]))
 
@@ -91,7 +93,7 @@ class StyleVAE(keras.Model):
         self,
         hr: tf.Tensor,
         style: tf.Tensor | None = None,
-        seed=None,
+        seed: Seed = None,
         sampler: str = "fitted",
         noise: tf.Tensor | None = None,
     ) -> tf.Tensor:
@@ -122,7 +124,7 @@ class StyleVAE(keras.Model):
                 raise ValueError(f"hr is {hr.shape[1]}x{hr.shape[2]}: both sides must be multiples of {self.scale}")
         if hr.shape[0] == 0:  # oneDNN's convolutions fail on it
             return tf.zeros([0, *tf.unstack(tf.shape(hr)[1:3] // self.scale), 3])
-        seed = _seed(seed)
+        numbers = _seed(seed)
         count = tf.shape(hr)[0]
         if style is not None:
             codes = self.codes(style)
@@ -130,12 +132,12 @@ class StyleVAE(keras.Model):
                 raise ValueError(f"{codes.shape[0]} styles for {hr.shape[0]} faces: give one, or one for each")
             codes = tf.broadcast_to(codes, [count, self.latent_dim])
         else:
-            codes = self.draw_codes(count, seed, sampler)
+            codes = self.draw_codes(count, numbers, sampler)
         content = self.encoder_hr(hr)
-        noise = self._noise(content, seed + 1) if noise is None else noise
+        noise = self._noise(content, numbers + 1) if noise is None else noise
         return tf.clip_by_value(self._generate(hr, content, codes, noise), 0.0, 1.0)
 
-    def draw_codes(self, count: int | tf.Tensor, seed, sampler: str = "fitted") -> tf.Tensor:
+    def draw_codes(self, count: int | tf.Tensor, seed: Seed, sampler: str = "fitted") -> tf.Tensor:
         """(count, latent_dim) random codes: what `degrade` draws for that `seed` and `sampler`."""
         seed = _seed(seed)
         if sampler == "fitted":
@@ -144,7 +146,7 @@ class StyleVAE(keras.Model):
             return tf.random.stateless_normal([count, self.latent_dim], seed)
         raise ValueError(f'sampler is {sampler!r}: it must be "fitted" or "normal"')
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """`(hr, lr)` or a dictionary of both -> hr degraded in the style of lr."""
         hr, lr = (inputs["hr"], inputs["lr"]) if isinstance(inputs, dict) else inputs
         return self.degrade(hr, lr, seed=0)
@@ -160,27 +162,33 @@ class StyleVAE(keras.Model):
         """Of the noise that the generator takes."""
         return _NOISE_CHANNELS
 
-    def _noise(self, content, seed):
+    def _noise(self, content: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return tf.random.stateless_normal(tf.concat([tf.shape(content)[:3], [_NOISE_CHANNELS]], 0), seed)
 
-    def _generate(self, hr, content, codes, noise):
+    def _generate(self, hr: tf.Tensor, content: tf.Tensor, codes: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """y_LR, not clipped."""
         made = self.generator([content, codes, noise])
         return bicubic_shrink(hr, self.scale) + made if self.form == "transfer" else made
 
-    def _at_lr_size(self, lr):
+    def _at_lr_size(self, lr: tf.Tensor) -> tf.Tensor:
         lr = tf.convert_to_tensor(lr, tf.float32)
         if lr.shape[1] == lr.shape[2] == self.lr_size:
             return lr
         return tf.clip_by_value(tf.image.resize(lr, [self.lr_size] * 2, "bicubic", antialias=True), 0.0, 1.0)
 
     @staticmethod
-    def _normal(mean, log_deviation):
+    def _normal(mean: tf.Tensor, log_deviation: tf.Tensor) -> tfp.distributions.Distribution:
         return tfd.MultivariateNormalDiag(mean, tf.exp(log_deviation))
 
     # Training.
 
-    def compile(self, optimizer, critic_optimizer=None, seed: int = 0, **kwargs):
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        critic_optimizer: keras.optimizers.Optimizer | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         """Args:
         optimizer: of the encoders and the generator.
         critic_optimizer: of T and the discriminators; None takes a copy of `optimizer`.
@@ -192,7 +200,8 @@ class StyleVAE(keras.Model):
         if self.stepper.scale is not None:  # float16: scale these losses as well
             critic_optimizer = keras.mixed_precision.LossScaleOptimizer(critic_optimizer)
         self.critic_stepper = Stepper(critic_optimizer)
-        self.optimizer, self.critic_optimizer = self.stepper.optimizer, self.critic_stepper.optimizer
+        self.optimizer: keras.optimizers.Optimizer = self.stepper.optimizer
+        self.critic_optimizer = self.critic_stepper.optimizer
         self.training_seed = seed
         own = {"dtype": self.dtype_policy}
         if self.form == "paper":
@@ -240,7 +249,7 @@ class StyleVAE(keras.Model):
     def _critic_variables(self) -> list[tf.Variable]:
         return [variable for critic in self.critics for variable in critic.trainable_variables]
 
-    def train_step(self, data):
+    def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return self._paper_step(data) if self.form == "paper" else self._transfer_step(data)
 
     def _seeds(self, count: int) -> list[tf.Tensor]:
@@ -249,10 +258,10 @@ class StyleVAE(keras.Model):
         step = tf.cast(self.stepper.step, tf.int32) * 1024 + tf.cast(replica, tf.int32) * 16
         return [tf.stack([tf.constant(self.training_seed), step + i]) for i in range(count)]
 
-    def _kl(self, posterior) -> tf.Tensor:
+    def _kl(self, posterior: tfp.distributions.Distribution) -> tf.Tensor:
         return tf.reduce_mean(tfd.kl_divergence(posterior, self.prior()))  # eq. 3, nats
 
-    def _paper_step(self, data):
+    def _paper_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         hr, lr = data["hr"], data["lr"]
         weight = self.loss_weights_
         sample, noise = self._seeds(2)
@@ -286,7 +295,7 @@ class StyleVAE(keras.Model):
         figures = {"kl": kl, "mi": information, "reconstruction": reconstruction, "style_effect": effect}
         return {**figures, "gradient_norm": norm}
 
-    def _transfer_step(self, data):
+    def _transfer_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         hr, lr, style, target = data["hr"], data["lr"], data["style"], data["target"]
         weight = self.loss_weights_
         sample, prior, free_noise, style_noise, aug_real, aug_made, aug_target = self._seeds(7)
@@ -350,14 +359,14 @@ class StyleVAE(keras.Model):
         figures.update(critic=judged, transfer_critic=known, style_effect=effect)
         return {**figures, "gradient_norm": norm}
 
-    def get_config(self):
+    def get_config(self) -> dict:
         names = ("scale", "lr_size", "form", "latent_dim", "filters", "adain", "mutual_information", "name")
         own = {name: getattr(self, name) for name in names}
         weights = dataclasses.asdict(self.loss_weights_)
         return {**own, "encoder_strides": list(self.encoder_strides), "weights": weights}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> StyleVAE:
         model = cls(**config)
         model.build_networks()  # the weights of a .keras file are read into what is there
         return model
@@ -367,7 +376,7 @@ def _hinge(real: tf.Tensor, made: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.relu(1.0 - real)) + tf.reduce_mean(tf.nn.relu(1.0 + made))
 
 
-def _floats(photos, name: str) -> tf.Tensor:
+def _floats(photos: Any, name: str) -> tf.Tensor:
     """float32 of photos, uint8 or float in [0, 1]. In a graph they are floats, whose range is not looked at.
 
     Raises:
@@ -377,8 +386,8 @@ def _floats(photos, name: str) -> tf.Tensor:
     return tf.convert_to_tensor(photos if in_graph else floats_of(np.asarray(photos), name), tf.float32)
 
 
-def _seed(seed) -> tf.Tensor:
+def _seed(seed: Seed) -> tf.Tensor:
     if seed is None:
         return tf.random.uniform([2], 0, 2**30, tf.int32)
-    seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
-    return tf.stack([seed, 0]) if seed.shape.rank == 0 else seed
+    numbers = tf.cast(tf.convert_to_tensor(seed), tf.int32)
+    return tf.stack([numbers, 0]) if numbers.shape.rank == 0 else numbers

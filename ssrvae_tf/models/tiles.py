@@ -35,7 +35,7 @@ def in_tiles(network: Callable[[tf.Tensor], tf.Tensor], lr: tf.Tensor, scale: in
     pieces, together = tf.where(whole, 1, batch), tf.where(whole, batch, 1)
     tiles = rows.count * columns.count
 
-    def piece(number):
+    def piece(number: tf.Tensor) -> tf.Tensor:
         photo, top, left = number // tiles, number % tiles // columns.count, number % columns.count
         photos, top, left = lr[photo : photo + together], rows.starts[top], columns.starts[left]
         return network(photos[:, top : top + rows.tile, left : left + columns.tile])
@@ -76,13 +76,13 @@ class _Axis:
         weights = tf.reshape(self._weights, tf.concat([tf.shape(tiles)[:2], tf.ones_like(tf.shape(tiles)[2:])], 0))
         return self._sums(tiles * weights)
 
-    def _sums(self, values):
+    def _sums(self, values: tf.Tensor) -> tf.Tensor:
         """Of what the tiles have at each pixel of the result."""
         values = tf.reshape(values, tf.concat([[-1], tf.shape(values)[2:]], 0))
         return tf.math.unsorted_segment_sum(values, tf.reshape(self._places, [-1]), self._length)
 
 
-def _rise(places, shared):
+def _rise(places: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
     """(count, tile): from 0 to 1 over the first `shared` pixels, none of which may be shared."""
     part = (tf.cast(places, tf.float32) + 0.5) / tf.cast(shared[:, None], tf.float32)
     return tf.sin(math.pi / 2 * tf.minimum(part, 1.0)) ** 2

@@ -13,7 +13,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import numpy as np
 import pyvips
@@ -86,7 +86,7 @@ def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
         several = f"{frames} frames or pages: only the first is taken" if frames > 1 and image.format != "MPO" else ""
         notes = "; ".join(filter(None, [photo.note, several]))
         photo.note = f"{path}: {notes}" if notes else ""
-        if image.format.lower() in _SIXTEEN:
+        if (image.format or "").lower() in _SIXTEEN:
             deep = _by_vips(path)
             if deep.format != "uchar":
                 image.load()  # libvips passes over some damage
@@ -94,7 +94,7 @@ def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
         return _with_pixels(photo, image)
 
 
-def read_photo(path, at_least=None) -> np.ndarray:
+def read_photo(path: str | os.PathLike, at_least: int | None = None) -> np.ndarray:
     """Read one photo as uint8 RGB (H, W, 3), upright (EXIF orientation applied).
 
     Gray, palette, CMYK and 16-bit photos are converted; what is transparent becomes white; of an animation the first
@@ -117,14 +117,14 @@ def read_photo(path, at_least=None) -> np.ndarray:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
+def _unreadable(path: str | os.PathLike, error: Exception) -> UserError:
     unknown = isinstance(error, Image.UnidentifiedImageError)
     reason = "not a photo that Pillow reads" if unknown else one_line(error) or type(error).__name__
     todo = unknown and advice(os.path.splitext(path)[1]) or "repair or remove it"
     return UserError(f"{path}: cannot be read ({reason}): {todo}")
 
 
-def _to_rgb(image):
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, np.float32)
         if image.mode != "F":
@@ -200,7 +200,9 @@ def _open(path: Path) -> Image.Image | pyvips.Image:
 def _about(image: Image.Image) -> Photo:
     """All but the pixels."""
     profile, found, xmp = image.info.get("icc_profile"), image.info.get("dpi"), packet_of(image)
-    dots_per_inch = tuple(map(float, found)) if found and all(1 < value < 1e5 for value in found) else None
+    dots_per_inch = None
+    if found and all(1 < value < 1e5 for value in found):
+        dots_per_inch = float(found[0]), float(found[1])
     exif, damaged = _exif(image)
     note = "its EXIF data is damaged: left out" if damaged else ""
     xmp = xmp and re.sub(rb'(tiff:Orientation(?:=["\']|>))\d', rb"\g<1>1", xmp)
@@ -302,7 +304,9 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile:
         try:
             own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(image, own, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            converted = ImageCms.profileToProfile(image, own, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted:  # it is None where `image` itself is changed, which was not asked for
+                return converted
         except (ImageCms.PyCMSError, OSError):  # a damaged profile: as if there were none
             pass
     return image.convert("RGB")
@@ -342,7 +346,9 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0, made:
     kind = SUFFIXES[path.suffix.lower()]
     if made:
         xmp = records.with_record(photo.xmp, made)
-        photo = dataclasses.replace(photo, xmp=xmp if len(xmp) <= _LONGEST_XMP.get(kind, math.inf) else photo.xmp)
+        photo = dataclasses.replace(
+            photo, xmp=xmp if len(xmp or b"") <= _LONGEST_XMP.get(kind, math.inf) else photo.xmp
+        )
     image = _vips(photo)
     if scale != 1.0:
         image = _resized(image, scale)
@@ -352,19 +358,19 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0, made:
         image = image[0].bandjoin([image[0], image[0], image[1]]).copy(interpretation="rgb16")
     if kind == "jpeg":
         image = _on_white(image)
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "png": {"compression": 6},
         "jpeg": {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
         "webp": {"Q": quality},
         "tiff": {"compression": "deflate", "predictor": "horizontal", "bigtiff": photo.pixels.nbytes > 2e9},
-    }[kind]
+    }
     # In JPEG and WebP, EXIF data tells the resolution.
     exif = photo.exif or (kind not in _SIXTEEN and photo.dots_per_inch)
     keep = [name for name, kept in (("icc", photo.profile), ("exif", exif), ("xmp", photo.xmp)) if kept]
     with replacing(path) as part:
         try:
             target = pyvips.Target.new_to_file(os.fsencode(part))
-            image.write_to_target(target, part.suffix, keep="|".join(keep) or "none", **options)
+            image.write_to_target(target, part.suffix, keep="|".join(keep) or "none", **options[kind])
         except pyvips.Error as error:
             _ask_the_system(part)
             raise OSError(one_line(error)) from error

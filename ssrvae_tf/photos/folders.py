@@ -36,7 +36,7 @@ def suffixes() -> frozenset:
     return frozenset(end for end, kind in registered.items() if kind in Image.OPEN and kind not in _NOT_PHOTOS)
 
 
-def find_photos(folder, what: str = "", tell: bool = True) -> list:
+def find_photos(folder: str | os.PathLike, what: str = "", tell: bool = True) -> list[Path]:
     """Paths of all photos in `folder` and its subfolders, sorted. Names that start with a dot are passed over.
 
     Args:
@@ -58,7 +58,9 @@ def find_photos(folder, what: str = "", tell: bool = True) -> list:
     return photos
 
 
-def _files(folder, recursive: bool = True, pruned: Callable[[str], bool] = lambda folder: False):
+def _files(
+    folder: str | os.PathLike, recursive: bool = True, pruned: Callable[[str], bool] = lambda folder: False
+) -> tuple[list[Path], list[Path]]:
     """Photos in a folder, sorted, and those of kinds that cannot be read here.
 
     Args:
@@ -75,10 +77,10 @@ def _files(folder, recursive: bool = True, pruned: Callable[[str], bool] = lambd
     return sorted(photos), sorted(unread)
 
 
-def _walk(folder, recursive: bool, pruned: Callable[[str], bool]) -> Iterator[tuple[str, list[str]]]:
+def _walk(folder: str | os.PathLike, recursive: bool, pruned: Callable[[str], bool]) -> Iterator[tuple[str, list[str]]]:
     """(folder, names of files) of a folder and of those in it, once each. Hidden ones are passed over."""
     seen = set()
-    for parent, children, names in os.walk(folder, followlinks=True):
+    for parent, children, names in os.walk(os.fspath(folder), followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:  # a link may lead back up
             children.clear()

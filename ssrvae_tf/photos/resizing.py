@@ -16,5 +16,5 @@ def resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
         resized(photo, 2 * photo.shape[1], 2 * photo.shape[0])
     """
     if pixels.ndim == 2 or pixels.dtype == np.uint8 and pixels.shape[2] == 3:
-        return np.array(Image.fromarray(np.ascontiguousarray(pixels)).resize((width, height), Image.BICUBIC))
+        return np.array(Image.fromarray(np.ascontiguousarray(pixels)).resize((width, height), Image.Resampling.BICUBIC))
     return np.stack([resized(pixels[..., channel], width, height) for channel in range(pixels.shape[2])], -1)

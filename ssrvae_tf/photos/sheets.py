@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Iterable, Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -13,7 +15,13 @@ _INK = (20, 20, 20)
 _PAPER = (255, 255, 255)
 
 
-def sheet(rows, titles, notes=None, cell: int = 256, enlarge: str = "nearest") -> Image.Image:
+def sheet(
+    rows: Iterable[Sequence],
+    titles: Iterable[str],
+    notes: Iterable[Sequence[str]] | None = None,
+    cell: int = 256,
+    enlarge: str = "nearest",
+) -> Image.Image:
     """Draw pictures in rows, one column per title.
 
     Each picture is fitted into a square of `cell` pixels, its aspect kept. Larger ones are shrunk with antialiasing.
@@ -38,7 +46,7 @@ def sheet(rows, titles, notes=None, cell: int = 256, enlarge: str = "nearest") -
         raise ValueError(f"rows of {counts} pictures are given with {len(titles)} titles")
     if notes is not None and [len(row) for row in notes] != counts:
         raise ValueError(f"notes for rows of {[len(row) for row in notes]} pictures are given, {counts} are wanted")
-    resample = {"nearest": Image.NEAREST, "bicubic": Image.BICUBIC}[enlarge]
+    resample = {"nearest": Image.Resampling.NEAREST, "bicubic": Image.Resampling.BICUBIC}[enlarge]
 
     step = cell + _GAP + (_NOTE + _GAP if notes else 0)
     paper = Image.new("RGB", (_GAP + len(titles) * (cell + _GAP), BAND + len(rows) * step), _PAPER)
@@ -68,7 +76,7 @@ def side_by_side(left: np.ndarray, right: np.ndarray, titles: tuple[str, str]) -
     return np.asarray(paper)
 
 
-def _picture(values) -> Image.Image:
+def _picture(values: Any) -> Image.Image:
     values = np.asarray(values)
     if values.dtype != np.uint8:
         values = np.rint(np.clip(np.nan_to_num(values.astype(np.float32)), 0.0, 1.0) * 255.0).astype(np.uint8)
@@ -77,12 +85,12 @@ def _picture(values) -> Image.Image:
     return Image.fromarray(values).convert("RGB")
 
 
-def _fit(picture: Image.Image, cell: int, resample) -> Image.Image:
+def _fit(picture: Image.Image, cell: int, resample: Image.Resampling) -> Image.Image:
     longer = max(picture.size)
-    size = tuple(max(1, round(side * cell / longer)) for side in picture.size)
-    if size == picture.size:
+    width, height = (max(1, round(side * cell / longer)) for side in picture.size)
+    if (width, height) == picture.size:
         return picture
-    return picture.resize(size, resample if longer < cell else Image.LANCZOS)
+    return picture.resize((width, height), resample if longer < cell else Image.Resampling.LANCZOS)
 
 
 def _write(draw: ImageDraw.ImageDraw, text: str, left: int, top: int, width: int, size: int) -> None:

@@ -8,6 +8,8 @@ Neither needs TensorFlow at import. `GrpcClient` needs grpcio and tensorflow-ser
 
 from __future__ import annotations
 
+from typing import Any
+
 from ssrvae_tf.serving.base import Client
 from ssrvae_tf.serving.errors import RequestRefused, ServerAway, ServingError
 from ssrvae_tf.serving.grpc_client import GrpcClient
@@ -18,7 +20,7 @@ __all__ = ["Client", "GrpcClient", "RequestRefused", "RestClient", "ServerAway",
 _GRPC = "grpc://"
 
 
-def client(url: str, **options) -> Client:
+def client(url: str, **options: Any) -> Client:
     """The client for an address: GrpcClient for grpc://HOST:8500, else RestClient; `options` are theirs.
 
     Raises:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import abc
 import io
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from ssrvae_tf.serving.errors import ServingError
 
+Photo = TypeVar("Photo", Image.Image, np.ndarray)
+Own = TypeVar("Own", bound="Client")
 _CHANNELS = (1, 2, 3, 4)
 _LONGEST = 1_000_000  # seconds, 11 days; a socket cannot wait for more than 24
 
@@ -57,7 +60,7 @@ class Client(abc.ABC):
     def _predict_floats(self, lr: np.ndarray) -> np.ndarray:
         """Call `serving_default`: `lr` float32 (B, H, W, 3) -> `sr` float32 (B, scale H, scale W, 3)."""
 
-    def upscale(self, image):
+    def upscale(self, image: Photo) -> Photo:
         """Enlarge one photo, the whole of it in one request.
 
         Gray photos go through as colour and come back gray; an alpha channel is enlarged by bicubic interpolation.
@@ -91,7 +94,7 @@ class Client(abc.ABC):
         result = np.asarray(self._upscale_picture(Image.fromarray(image[..., 0] if single else image)))
         return result[..., None] if single else result
 
-    def degrade(self, image):
+    def degrade(self, image: Photo) -> Photo:
         """Shrink one sharp photo in the way that a styleVAE learnt, where the server's model is one.
 
         Args:
@@ -144,7 +147,7 @@ class Client(abc.ABC):
         if Image.getmodebase(image.mode) == "L":
             result = result.convert("L")
         if alpha is not None:
-            result.putalpha(alpha.resize(result.size, Image.BICUBIC))
+            result.putalpha(alpha.resize(result.size, Image.Resampling.BICUBIC))
         return result
 
     def _upscale_floats(self, image: np.ndarray) -> np.ndarray:
@@ -158,10 +161,10 @@ class Client(abc.ABC):
             raise ServingError(f"{self.address}: {lr.shape} was sent, {sr.shape} came back: what is {self.model}?")
         return sr.reshape(*image.shape[:-3], *sr.shape[1:]).astype(image.dtype)
 
-    def __enter__(self):
+    def __enter__(self: Own) -> Own:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
 

@@ -23,7 +23,7 @@ class RequestRefused(ServingError):
         message: the server's own words, whole.
     """
 
-    def __init__(self, address: str, code, message: str):
+    def __init__(self, address: str, code: int | str, message: str):
         super().__init__(
             f"{address}: the server refused the request ({code}): {in_one_line(message) or 'it gave no reason'}"
         )

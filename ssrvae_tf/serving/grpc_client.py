@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import time
+from types import ModuleType
+from typing import Any, Callable
 
 import numpy as np
 
@@ -47,7 +49,7 @@ class GrpcClient(Client):
         timeout: float = 120,
         retries: int = 3,
         signature: str = "upscale_bytes",
-        credentials=None,
+        credentials: Any = None,
     ):
         address = address.removesuffix("/")
         super().__init__(address, model, version, timeout, retries, signature)
@@ -95,12 +97,12 @@ class GrpcClient(Client):
             raise ServingError(f"{self.address}: the answer of {signature} holds no {output}")
         return tf.make_ndarray(answer.outputs[output])
 
-    def _name_model(self, spec) -> None:
+    def _name_model(self, spec: Any) -> None:
         spec.name = self.model
         if self.version is not None:
             spec.version.value = self.version
 
-    def _call(self, method, request):
+    def _call(self, method: Callable, request: Any) -> Any:
         ends, pause = time.monotonic() + self.timeout, _FIRST_PAUSE
         while True:
             try:
@@ -114,13 +116,13 @@ class GrpcClient(Client):
             time.sleep(wait)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _busy(self, error) -> bool:
+    def _busy(self, error: Any) -> bool:
         """Whether a request was turned away before anything was done for it, and may fare better later."""
         words = error.details() or ""
         hopeless = "larger than max" in words or "OOM when allocating" in words
         return error.code() == self._grpc.StatusCode.RESOURCE_EXHAUSTED and not hopeless
 
-    def _told(self, error) -> ServingError:
+    def _told(self, error: Any) -> ServingError:
         codes = self._grpc.StatusCode
         code, words = error.code(), error.details() or ""
         if code == codes.DEADLINE_EXCEEDED:
@@ -144,7 +146,7 @@ def _is_address(text: str) -> bool:
     return bool(host) and "//" not in host and 0 < number < 1 << 16  # gRPC itself takes a port modulo 65536
 
 
-def _imported():
+def _imported() -> tuple[ModuleType, ModuleType]:
     """grpc and tensorflow_serving.apis, which only those need who call over gRPC."""
     try:
         import grpc

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from http.client import BadStatusLine, RemoteDisconnected
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -138,8 +139,8 @@ def _whole(address: str) -> str:
 
 def _cause(error: BaseException) -> str:
     """What the system said, beneath what urllib3 and requests wrap around it."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
+    while beneath := error.__cause__ or error.__context__:
+        error = beneath
     if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
         return "what does is not HTTP"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -148,7 +149,15 @@ def _cause(error: BaseException) -> str:
 class _RetryWhereSafe(Retry):
     """urllib3 counts a timeout while connecting among the failures to connect; here it is not repeated."""
 
-    def increment(self, method=None, url=None, response=None, error=None, _pool=None, _stacktrace=None):
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> _RetryWhereSafe:
         if isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError):
             raise MaxRetryError(_pool, url, error)
         return super().increment(method, url, response, error, _pool, _stacktrace)
