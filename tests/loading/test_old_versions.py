@@ -1,8 +1,9 @@
 """What version 0.1.0 wrote: tests/old/0.1.0.tar.xz, made by its own code at its last commit, 686d1dc.
 
 Both stages of scale 2 and 8 filters, trained for one step: the folders of their runs, sr and style, without pictures;
-the same as .keras files; sr exported as a SavedModel and as a TFLite file; both packed. Of the checkpoint of stage
-style, 8 MB, only the index is there. sr.npy and style.npy are what 0.1.0 gave for `enlarged` and `degraded`.
+the same as .keras files; sr exported as a SavedModel and as a TFLite file; both packed. And an EDSR, which no run could
+have, as a .keras file. Of the checkpoint of stage style, 8 MB, only the index is there. sr.npy, style.npy and edsr.npy
+are what 0.1.0 gave for `enlarged` and `degraded`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ssrvae_tf.training.run import fit
 
 ARCHIVE = Path(__file__).parents[1] / "old" / "0.1.0.tar.xz"
 PLACES = {"sr": ["sr", "sr.keras", "exported", "packed/sr"], "style": ["style", "style.keras", "packed/style"]}
-ALL = [(stage, place) for stage, places in PLACES.items() for place in places]
+RUNS = [(stage, place) for stage, places in PLACES.items() for place in places]
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +45,15 @@ def degraded(model):
     return model.degrade(faces, faces[:, :8, :8], seed=3).numpy()
 
 
-@pytest.mark.parametrize(["stage", "place"], ALL)
-def test_models_of_0_1_0_are_loaded_as_they_were(stage, place, old):
+@pytest.mark.parametrize(["name", "place"], [*RUNS, ("edsr", "edsr.keras")])
+def test_models_of_0_1_0_are_loaded_as_they_were(name, place, old):
     model = load(old / place)
-    made = degraded(model) if stage == "style" else enlarged(lambda lr: model.predict(lr, verbose=0))
-    wanted = np.load(old / f"{stage}.npy")
+    made = degraded(model) if name == "style" else enlarged(lambda lr: model.predict(lr, verbose=0))
+    wanted = np.load(old / f"{name}.npy")
     np.testing.assert_allclose(made, wanted, rtol=0, atol=1e-2 if place.startswith("packed") else 1e-5)
 
 
-@pytest.mark.parametrize(["stage", "place"], ALL)
+@pytest.mark.parametrize(["stage", "place"], RUNS)
 def test_a_training_starts_from_the_weights_of_0_1_0(stage, place, old):
     model = loading.build(config.read(old / stage / places.CONFIG))
     loading.start_from(model, old / place)
