@@ -2,6 +2,7 @@
 # make test   run the tests            (TESTS="tests/layers -k attention" for some of them)
 # make test-all
 #             run them on Python 3.11 and on the newest, which have a stack each
+# make stacks see that both stacks give the same answers
 # make test-onednn
 #             run those of exports, engines and servers with TensorFlow's oneDNN and without
 # make lint   run the linter, and see that imports go one way
@@ -15,6 +16,9 @@
 STACK :=
 VENV := .venv$(if $(STACK),-$(STACK))
 READY := $(VENV)/.ready
+# Of `test-all` and `stacks`.
+OLD_VENV := .venv-3.11
+NEW_VENV := .venv-newest
 OLD := constraints/tf2.15.txt
 NEW := constraints/tf2.21.txt
 BIN := $(VENV)/bin
@@ -24,7 +28,7 @@ TESTS ?= tests
 JOBS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-all test-onednn lint wheel-check clean venv
+.PHONY: demo test test-all stacks test-onednn lint wheel-check clean venv
 
 venv: $(READY)
 
@@ -35,8 +39,17 @@ test: $(READY)
 	$(PYTEST) $(TESTS)
 
 test-all:
-	python=$$(scripts/find_python 3.11) && $(MAKE) test VENV=.venv-3.11 PYTHON="$$python"
-	python=$$(scripts/find_python 3.13 3.12) && $(MAKE) test VENV=.venv-newest PYTHON="$$python"
+	python=$$(scripts/find_python 3.11) && $(MAKE) test VENV=$(OLD_VENV) PYTHON="$$python"
+	python=$$(scripts/find_python 3.13 3.12) && $(MAKE) test VENV=$(NEW_VENV) PYTHON="$$python"
+
+stacks:
+	python=$$(scripts/find_python 3.11) && $(MAKE) venv VENV=$(OLD_VENV) PYTHON="$$python"
+	python=$$(scripts/find_python 3.13 3.12) && $(MAKE) venv VENV=$(NEW_VENV) PYTHON="$$python"
+	rm -rf build/stacks
+	$(OLD_VENV)/bin/python scripts/stacks.py make build/stacks/old
+	$(NEW_VENV)/bin/python scripts/stacks.py check build/stacks/old
+	$(NEW_VENV)/bin/python scripts/stacks.py make build/stacks/new
+	$(OLD_VENV)/bin/python scripts/stacks.py check build/stacks/new
 
 # TensorFlow switches oneDNN on by itself on some processors, and reads the variable when it is loaded.
 test-onednn: $(READY)
