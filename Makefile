@@ -1,5 +1,8 @@
 # make demo   upscale a shipped photo and write demo.png
 # make test   run the tests            (TESTS="tests/layers -k attention" for some of them)
+# make test-all
+#             run them on Python 3.11 and on the newest, which have a stack each
+# make stacks see that both stacks give the same answers
 # make test-onednn
 #             run those of exports, engines and servers with TensorFlow's oneDNN and without
 # make lint   run the linter, and see that imports go one way and types are true
@@ -7,17 +10,25 @@
 #             build sdist and wheel, and use the wheel in an empty environment outside of the checkout
 # make clean  remove .venv and everything else that can be made again
 #
-# Each makes .venv first if need be; PYTHON=/path/to/python chooses its Python (3.9-3.11).
+# Each makes .venv first if need be; PYTHON=/path/to/python chooses its Python, 3.9 to 3.13. Those before 3.12 get
+# TensorFlow 2.15, the others TensorFlow 2.21 with Keras 3, which STACK=keras3 gives 3.11 too, in .venv-keras3.
 
-VENV := .venv
+STACK :=
+VENV := .venv$(if $(STACK),-$(STACK))
 READY := $(VENV)/.ready
-VERSIONS := constraints/tf2.15.txt
+# Of `test-all` and `stacks`.
+OLD_VENV := .venv-3.11
+NEW_VENV := .venv-newest
+OLD := constraints/tf2.15.txt
+NEW := constraints/tf2.21.txt
 BIN := $(VENV)/bin
+IS_NEW = $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))'
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TESTS ?= tests
 JOBS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-onednn lint wheel-check clean venv
+.PHONY: demo test test-all stacks test-onednn lint wheel-check clean venv
 
 venv: $(READY)
 
@@ -26,6 +37,19 @@ demo: $(READY)
 
 test: $(READY)
 	$(PYTEST) $(TESTS)
+
+test-all:
+	python=$$(scripts/find_python 3.11) && $(MAKE) test VENV=$(OLD_VENV) PYTHON="$$python"
+	python=$$(scripts/find_python 3.13 3.12) && $(MAKE) test VENV=$(NEW_VENV) PYTHON="$$python"
+
+stacks:
+	python=$$(scripts/find_python 3.11) && $(MAKE) venv VENV=$(OLD_VENV) PYTHON="$$python"
+	python=$$(scripts/find_python 3.13 3.12) && $(MAKE) venv VENV=$(NEW_VENV) PYTHON="$$python"
+	rm -rf build/stacks
+	$(OLD_VENV)/bin/python scripts/stacks.py make build/stacks/old
+	$(NEW_VENV)/bin/python scripts/stacks.py check build/stacks/old
+	$(NEW_VENV)/bin/python scripts/stacks.py make build/stacks/new
+	$(OLD_VENV)/bin/python scripts/stacks.py check build/stacks/new
 
 # TensorFlow switches oneDNN on by itself on some processors, and reads the variable when it is loaded.
 test-onednn: $(READY)
@@ -38,17 +62,22 @@ lint: $(READY)
 	$(BIN)/mypy
 
 wheel-check: $(READY)
-	scripts/check_wheel $(BIN)/python $(VERSIONS)
+	scripts/check_wheel $(BIN)/python $$($(IS_NEW) && echo $(NEW) || echo $(OLD))
 
 # The stamp is written last, so an interrupted set-up starts anew.
-$(READY): setup.cfg pyproject.toml $(VERSIONS)
+$(READY): setup.cfg pyproject.toml $(OLD) $(NEW)
 	@python=$$(PYTHON="$(PYTHON)" scripts/find_python) || exit 1; \
 	echo "making $(VENV) with $$python: this fetches TensorFlow and takes a few minutes"; \
 	"$$python" -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(VERSIONS) \
-		--editable '.[dev,notebooks]'
+	@if $(IS_NEW); then \
+		$(INSTALL) --constraint $(NEW) --editable '.[dev,notebooks]'; \
+	elif [ "$(STACK)" = keras3 ]; then \
+		$(INSTALL) --no-deps --requirement $(NEW) --editable .; \
+	else \
+		$(INSTALL) --constraint $(OLD) --editable '.[dev,notebooks]'; \
+	fi
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache demo.png
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .ruff_cache demo.png
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -154,7 +154,7 @@ def test_other_commands_name_what_is_there(name):
         if words[0] == "make":
             assert set(words[1:]) <= set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         elif words[0] == "source":
-            assert f"VENV := {words[1].split('/')[0]}\n" in (ROOT / "Makefile").read_text()
+            assert f"VENV := {words[1].split('/')[0]}" in (ROOT / "Makefile").read_text()
         elif words[:2] == ["jupyter", "lab"]:
             assert list((ROOT / words[2]).glob("*.ipynb"))
         elif words[0] == "tensorboard":

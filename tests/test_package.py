@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 import ssrvae_tf
 
 ROOT = Path(__file__).parent.parent
-CONSTRAINTS = ROOT / "constraints" / "tf2.15.txt"
+STACKS = {"tf2.15.txt": ["3.9", "3.10", "3.11"], "tf2.21.txt": ["3.12", "3.13"]}
 LOG = "TF_CPP_MIN_LOG_LEVEL"
 COMMAND = ["-m", "ssrvae_tf.errors"]
 
@@ -82,17 +82,18 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_pins_are_the_versions_that_work_together():
     options = configparser.ConfigParser()
     options.read(ROOT / "setup.cfg")
-    pins = options["options"]["install_requires"].split()
-    assert {
-        "tensorflow==2.15.1",
-        "tensorflow-addons==0.23.0",
-        "tensorflow-probability==0.23.0",
-        "tensorflow-gan==2.1.0",
-    } <= set(pins)
+    wanted = {
+        "<": ["tensorflow==2.15.1", "addons==0.23.0", "probability==0.23.0", "gan==2.1.0"],
+        ">=": ["tensorflow==2.21.0", "probability==0.25.0"],
+    }
+    for pythons, packages in wanted.items():
+        for package in packages:
+            name = package if package.startswith("tensorflow") else f"tensorflow-{package}"
+            assert f'{name}; python_version {pythons} "3.12"' in options["options"]["install_requires"].split("\n")
 
 
-@pytest.mark.parametrize("python", ["3.9", "3.10", "3.11"])
-def test_constraints_name_one_version_of_all_that_is_asked_for(python):
+@pytest.mark.parametrize("constraints, python", [(file, python) for file, found in STACKS.items() for python in found])
+def test_constraints_name_one_version_of_all_that_is_asked_for(constraints, python):
     options = configparser.ConfigParser()
     options.read(ROOT / "setup.cfg")
     wanted = "\n".join([options["options"]["install_requires"], *options["options.extras_require"].values()])
@@ -102,8 +103,22 @@ def test_constraints_name_one_version_of_all_that_is_asked_for(python):
         found = [Requirement(line) for line in lines.splitlines() if line.strip() and not line.startswith("#")]
         return [each for each in found if not each.marker or each.marker.evaluate(here)]
 
-    pins = {canonicalize_name(each.name): str(each.specifier) for each in meant(CONSTRAINTS.read_text())}
-    assert len(pins) == len(meant(CONSTRAINTS.read_text())) > 100
+    found = meant((ROOT / "constraints" / constraints).read_text())
+    pins = {canonicalize_name(each.name): str(each.specifier) for each in found}
+    assert len(pins) == len(found) > 100
     for requirement in meant(wanted):
         pin = pins[canonicalize_name(requirement.name)]
         assert pin.startswith("==") and requirement.specifier.contains(pin[2:]), requirement
+
+
+def test_the_new_stack_can_be_had_on_the_newest_python_of_the_old_one():
+    command = [sys.executable, "scripts/constraints.py", "--wanted-on", "3.12"]
+    wanted = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {"tensorflow==2.21.0", "tensorflow-serving-api==2.21.0", "pytest>=7.4"} <= set(wanted)
+    assert not [line for line in wanted if "python_version" in line or "addons" in line or "2.15" in line]
+    here = {"python_version": "3.11", "platform_system": "Linux", "sys_platform": "linux"}
+    lines = (ROOT / "constraints" / "tf2.21.txt").read_text().splitlines()
+    found = [each for each in map(Requirement, lines) if not each.marker or each.marker.evaluate(here)]
+    pins = {canonicalize_name(each.name): str(each.specifier)[2:] for each in found}
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from ssrvae_tf import config as configuration
+from ssrvae_tf.compat import plain
 from ssrvae_tf.config import FitConfig, SRNetworkSettings, StyleVAESettings
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.exporting.networks import with_chunk
@@ -107,14 +108,15 @@ def export_saved_model(
 
 
 def _write(model, folder: Path, name: str, max_pixels: int, files_from) -> None:
-    keeper, signatures = tf.Module(), {}
+    keeper = tf.Module()
     if isinstance(model, StyleVAE):
         model = model.for_inference()
-        keeper.kept, signatures = _degrader(model, max_pixels)
+        kept, signatures = _degrader(model, max_pixels)
     else:
         # All rows of a large photo's attention would exhaust a server.
         model = with_chunk(model, model.get_config().get("chunk") or CHUNK)
-        keeper.kept, signatures = model.weights, _upscaler(model, max_pixels)
+        kept, signatures = model.weights, _upscaler(model, max_pixels)
+    keeper.kept = [plain(variable) for variable in kept]
     # Not the Keras model itself: its layers' own functions, and gradients, would be traced and saved as well.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(keeper, os.fspath(folder), signatures, options)

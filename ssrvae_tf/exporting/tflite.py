@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssrvae_tf import __version__
+from ssrvae_tf.compat import plain
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.calibration import faces
 from ssrvae_tf.exporting.networks import copied, network_file, with_chunk
@@ -79,7 +80,7 @@ def _converted(model, quantize: str, fixed_size, pairs) -> bytes:
     whole = _bounded(model) if quantize == "int16x8" else with_chunk(model, None)
     function = tf.function(lambda lr: {"sr": whole(lr, training=False)}, input_signature=[spec])
     kept = tf.Module()  # the converter saves what it is given: of a Keras model the training pass too, for minutes
-    kept.variables_of_model = whole.variables
+    kept.variables_of_model = [plain(variable) for variable in whole.variables]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], kept)
     sets = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if quantize != "none":

@@ -7,6 +7,8 @@ from typing import Sequence
 import numpy as np
 import tensorflow as tf
 
+from ssrvae_tf.compat import old_stack
+
 
 def bicubic_shrink(images: tf.Tensor, scale: int) -> tf.Tensor:
     """Shrink by an integer factor as Pillow's BICUBIC: antialiased Keys kernel (a = -1/2), renormalised at borders.
@@ -95,9 +97,25 @@ def shift_mirrored(images: tf.Tensor, offsets: tf.Tensor, margins: Sequence[int 
         offsets: (B, 2), whole numbers of pixels to the right and down.
         margins: the largest offsets there can be down and to the right, two integers; at most H and W.
     """
-    import tensorflow_addons as tfa  # seconds, which only a training takes
-
     height, width = tf.unstack(tf.shape(images)[1:3])
     top, left = margins
-    moved = tfa.image.translate(tf.pad(images, [[0, 0], [top, top], [left, left], [0, 0]], "SYMMETRIC"), offsets)
+    mirrored = tf.pad(images, [[0, 0], [top, top], [left, left], [0, 0]], "SYMMETRIC")
+    with old_stack("tensorflow_addons") as tfa:
+        moved = (tfa.image.translate if tfa else translated)(mirrored, offsets)
     return tf.ensure_shape(moved[:, top : top + height, left : left + width], images.shape)
+
+
+def translated(images: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
+    """What tfa.image.translate gives: images (B, H, W, C) moved by offsets (B, 2), pixels to the right and down, to the
+    nearest pixel; zeros enter."""
+    ones, zeros = tf.ones_like(offsets[:, :1]), tf.zeros_like(offsets[:, :1])
+    # x' = x - right, y' = y - down: where each pixel comes from.
+    rows = [ones, zeros, -offsets[:, :1], zeros, ones, -offsets[:, 1:], zeros, zeros]
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.concat(rows, 1),
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="NEAREST",
+        fill_mode="CONSTANT",
+    )

@@ -128,8 +128,6 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
     Raises:
         UserError: if the file is damaged, belongs to a model of another shape, or leads to other files.
     """
-    if isinstance(model, StyleVAE):
-        model.build_networks()
     try:
         check_weights(path)
         model.load_weights(os.fspath(path))
@@ -170,7 +168,7 @@ def save_weights(model: keras.Model, path: str | os.PathLike, dtype: str = "floa
     """
     with replacing(Path(path)) as part, tempfile.TemporaryDirectory() as folder:
         whole = os.path.join(folder, "whole.weights.h5")
-        (model.for_inference() if isinstance(model, StyleVAE) else model).save_weights(whole)
+        model.save_weights(whole)
         with h5py.File(whole) as source, h5py.File(part, "w") as target:
             for name in set(source) - {"optimizer"}:
                 _copy(source[name], target, name, dtype)

@@ -3,22 +3,24 @@
 The published FID and KID need one particular Inception. Any other network measures on another scale, so its distances
 carry its name: `FD(name)`, `KD(name)`.
 
-tensorflow-gan computes the distances. It is imported on first use only: it is slow to import and needed nowhere else.
+tensorflow-gan computes the distances where it exists, and the same formulae in NumPy where it does not.
 """
 
 from __future__ import annotations
 
-import contextlib
-import warnings
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from ssrvae_tf.compat import old_stack
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading.saved_models import check_saved_model
 from ssrvae_tf.terminal import Bar
+
+# The published network, as tensorflow-gan names it.
+INCEPTION, INCEPTION_POOL, INCEPTION_SIDE = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1", "pool_3", 299
 
 
 class Features:
@@ -83,7 +85,9 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
         # singular values of the smaller covariances take far less time.
         basis, _ = np.linalg.qr(np.concatenate([a, b]).T - centre[:, None])  # (D, N + M)
         a, b = (a - centre) @ basis, (b - centre) @ basis
-    with _quiet() as tfgan:
+    with old_stack("tensorflow_gan") as tfgan:
+        if tfgan is None:
+            return frechet_of(a, b)
         return float(tfgan.eval.frechet_classifier_distance_from_activations(tf.constant(a), tf.constant(b)))
 
 
@@ -102,9 +106,49 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
     a, b = shuffle.permutation(a), shuffle.permutation(b)
     small, large = sorted((len(a), len(b)))
     block = max(1024, -(-4 * large // small))  # at least two rows of the smaller set in each block
-    with _quiet() as tfgan:
+    with old_stack("tensorflow_gan") as tfgan:
+        if tfgan is None:
+            return kernel_of(a, b, block)
         distance = tfgan.eval.kernel_classifier_distance_from_activations
         return float(distance(tf.constant(a), tf.constant(b), max_block_size=block))
+
+
+def frechet_of(a: np.ndarray, b: np.ndarray) -> float:
+    """`frechet_distance` as tensorflow-gan computes it, of float64."""
+    first, second = (np.atleast_2d(np.cov(each, rowvar=False)) for each in (a, b))  # (D, D)
+    root = _root(first)
+    mixed = np.trace(_root(root @ second @ root))  # that of the root of the product
+    return float(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(first + second) - 2.0 * mixed)
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    """Of a symmetric matrix without negative eigenvalues. Those near 0, where a root is unstable, stay."""
+    left, values, right = np.linalg.svd(matrix, hermitian=True)
+    return left * np.where(values < 1e-10, values, np.sqrt(values)) @ right
+
+
+def kernel_of(a: np.ndarray, b: np.ndarray, block: int) -> float:
+    """`kernel_distance` as tensorflow-gan computes it, of float64: the mean over blocks of at most so many rows."""
+    count = -(-max(len(a), len(b)) // block)
+    return float(np.mean([_kernel(x, y) for x, y in zip(_parts(a, count), _parts(b, count))]))
+
+
+def _parts(rows: np.ndarray, count: int) -> list[np.ndarray]:
+    """So many parts, of which the last ones may have a row more."""
+    sizes = np.full(count, len(rows) // count)
+    sizes[count - len(rows) % count :] += 1
+    return np.split(rows, np.cumsum(sizes)[:-1])
+
+
+def _kernel(a: np.ndarray, b: np.ndarray) -> float:
+    def mean(x, y):
+        return np.mean((x @ y.T / x.shape[1] + 1.0) ** 3)
+
+    def mean_of_others(x):
+        scores = (x @ x.T / x.shape[1] + 1.0) ** 3
+        return (scores.sum() - np.trace(scores)) / (len(x) * (len(x) - 1))
+
+    return mean_of_others(a) + mean_of_others(b) - 2.0 * mean(a, b)
 
 
 def _checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,22 +156,6 @@ def _checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise ValueError(f"activations {a.shape} and {b.shape} are given, (N, D) and (M, D), N and M > 1, are wanted")
     return a, b
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[Any]:
-    """tensorflow-gan, without its warnings about old Python and TensorFlow names, which no user can act on."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel("ERROR")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import tensorflow_gan
-
-            yield tensorflow_gan
-    finally:
-        logger.setLevel(level)
 
 
 def _local_model(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -152,22 +180,19 @@ def _local_model(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def _published_inception() -> Callable[[tf.Tensor], tf.Tensor]:
-    with _quiet() as tfgan:
-        import tensorflow_hub
+    import tensorflow_hub  # slow, and needed nowhere else
 
-        address = tfgan.eval.INCEPTION_TFHUB
-        try:
-            model = tensorflow_hub.load(address)
-        except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"the FID's Inception could not be fetched from {address} ({reason}): "
-                "give a feature model of your own by --features PATH"
-            ) from error
-        size = tfgan.eval.INCEPTION_DEFAULT_IMAGE_SIZE
+    try:
+        model = tensorflow_hub.load(INCEPTION)
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"the FID's Inception could not be fetched from {INCEPTION} ({reason}): "
+            "give a feature model of your own by --features PATH"
+        ) from error
 
     def run(images: tf.Tensor) -> tf.Tensor:
-        images = tf.image.resize(images, (size, size)) * 2 - 1  # what it takes: 299x299 in [-1, 1]
-        return tf.reshape(model(images)[tfgan.eval.INCEPTION_FINAL_POOL], (len(images), -1))
+        images = tf.image.resize(images, [INCEPTION_SIDE] * 2) * 2 - 1  # what it takes: 299x299 in [-1, 1]
+        return tf.reshape(model(images)[INCEPTION_POOL], (len(images), -1))
 
     return run

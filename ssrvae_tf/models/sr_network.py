@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any, Callable, Optional, Sequence
 
 import keras
@@ -44,6 +45,7 @@ class SuperResolver(keras.Model):
         lr = keras.Input((None, None, 3), name="lr")
         super().__init__(lr, ClipAtInference(dtype="float32", name="sr")(network(lr)), **kwargs)
         self.scale, self.filters = scale, filters
+        self.supports_jit = False  # Keras 3 would compile all of it by XLA
 
     def get_config(self) -> dict:
         return {**self._config, "name": self.name}
@@ -66,6 +68,7 @@ class SuperResolver(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         network = functools.partial(super().call, training=training, mask=mask)
+        inputs = tf.convert_to_tensor(inputs) if isinstance(inputs, np.ndarray) else inputs
         if training or not tf.is_tensor(inputs):
             return network(inputs)
         sides = [inputs.shape[axis] or tf.shape(inputs)[axis] for axis in (1, 2)]
@@ -89,6 +92,8 @@ class SuperResolver(keras.Model):
         Raises:
             ValueError: if x has another shape, type or range.
         """
+        if inspect.isgenerator(x):  # Keras 3 takes tuples only
+            x = (each if isinstance(each, tuple) else (each,) for each in x)
         if not is_array(x):
             return super().predict(x, *args, **kwargs)
         photos = photos_of(x)

@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 
 from ssrvae_tf.config import LossWeights
 from ssrvae_tf.layers import StatisticsNetwork, bicubic_shrink, local_mean, mutual_information_bound
+from ssrvae_tf.models import style_weights
 from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal, joint_and_shuffled
 from ssrvae_tf.models.degradation_losses import band_energy_distance, transfer_distance
 from ssrvae_tf.models.inputs import floats_of
@@ -71,6 +72,7 @@ class StyleVAE(keras.Model):
         self.encoder_hr = ContentEncoder(scale, filters, name="encoder_hr", **own)
         self.generator = Generator(adain, _NOISE_CHANNELS if form == "transfer" else 0, name="generator", **own)
         self.sampler = StyleSampler(latent_dim, name="sampler")
+        self.supports_jit = False  # Keras 3 would compile all of it by XLA
 
     # Use.
 
@@ -141,7 +143,7 @@ class StyleVAE(keras.Model):
         """(count, latent_dim) random codes: what `degrade` draws for that `seed` and `sampler`."""
         seed = _seed(seed)
         if sampler == "fitted":
-            return self.sampler(count, seed=seed)
+            return self.sampler(seed, count=count)
         if sampler == "normal":
             return tf.random.stateless_normal([count, self.latent_dim], seed)
         raise ValueError(f'sampler is {sampler!r}: it must be "fitted" or "normal"')
@@ -238,6 +240,19 @@ class StyleVAE(keras.Model):
         for name in ("encoder_lr", "encoder_hr", "generator", "sampler"):
             getattr(copy, name).set_weights(getattr(self, name).get_weights())
         return copy
+
+    def save_weights(self, filepath, overwrite: bool = True, **kwargs):
+        """What a use of the model needs, without what only training does; either Keras reads it."""
+        style_weights.write(self, filepath)
+
+    def load_weights(self, filepath, **kwargs):
+        """Of a model of the same settings.
+
+        Raises:
+            ValueError: if the file holds those of another one.
+        """
+        self.build_networks()
+        style_weights.read(self, filepath)
 
     @property
     def optimized_variables(self) -> list[tf.Variable]:

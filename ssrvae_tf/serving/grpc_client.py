@@ -158,7 +158,7 @@ def _imported() -> tuple[ModuleType, ModuleType]:
             prediction_service_pb2_grpc,
         )
     except ImportError as error:
-        install = "pip install grpcio tensorflow-serving-api==2.15.1"
+        install = 'pip install "ssrvae_tf[serving]"'
         raise UserError(f"GrpcClient: {error.name} is missing: {install}, or use RestClient") from error
     return grpc, apis
 

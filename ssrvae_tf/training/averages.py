@@ -7,6 +7,8 @@ from typing import Iterator
 
 import tensorflow as tf
 
+from ssrvae_tf.compat import plain
+
 
 class Averages:
     """average += (1 - m) (weight - average) after each step, with m = min(momentum, (1 + step) / (10 + step)).
@@ -22,7 +24,7 @@ class Averages:
     """
 
     def __init__(self, variables: list, momentum: float):
-        self._variables, self._momentum = list(variables), momentum
+        self._variables, self._momentum = [plain(variable) for variable in variables], momentum
         first = tf.VariableAggregation.ONLY_FIRST_REPLICA
         averaged = self._variables if momentum else []
         self.values = [tf.Variable(variable.numpy(), trainable=False, aggregation=first) for variable in averaged]

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssrvae_tf import config as configuration
+from ssrvae_tf.compat import check_going_on
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, sr_batches, style_batches
 from ssrvae_tf.errors import UserError
@@ -54,6 +55,7 @@ from ssrvae_tf.training.records import Table
 from ssrvae_tf.training.validation import validation
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-probability", "tensorflow-gan", "numpy", "pillow")
+_VERSIONS = "versions.json"
 _FIRST_LOOK = "faces-x4"
 _GAN_BETA_1 = 0.5  # of players who move against each other, where much momentum makes them circle
 # What TensorFlow raises where it talks to another worker that is no longer there, or has started again.
@@ -95,6 +97,8 @@ def _train(settings: FitConfig) -> None:
     folders, before = _folders(settings), held_back.read(out)
     if _all_done(settings, steps and done >= settings.epochs * steps, held_back.differences(before, folders)):
         return
+    if done:
+        check_going_on(_versions_of(out), str(out))
     Checkpoints.refuse_older(out / "checkpoints")
     strategy = _fitting_strategy(settings)  # first of all that uses TensorFlow: several workers want it so
     several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
@@ -275,10 +279,27 @@ def _claim(out: Path, settings: FitConfig, folders: dict[str, held_back.Folder])
         remove_parts(out)  # of a run that was killed
         configuration.write(settings, out / places.CONFIG)
         held_back.write(out, folders)
-        versions = {"python": sys.version.split()[0], **{name: importlib.metadata.version(name) for name in _PACKAGES}}
-        (out / "versions.json").write_text(json.dumps(versions, indent=1) + "\n")
+        (out / _VERSIONS).write_text(json.dumps(_versions(), indent=1) + "\n")
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({error.strerror}): give a folder that can") from error
+
+
+def _versions_of(out: Path) -> dict[str, str]:
+    """Those that a run was begun or last gone on with; none if they are not known."""
+    try:
+        found = json.loads((out / _VERSIONS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _versions() -> dict[str, str]:
+    """Of Python and of the packages that are installed."""
+    found = {"python": sys.version.split()[0]}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 @functools.lru_cache(maxsize=None)  # a second one in a process would reuse the keys of the first one's collectives

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from stacks import asked_for
 
 from ssrvae_tf.layers import bicubic_shrink, high_pass, local_mean, shift_mirrored
+from ssrvae_tf.layers.images import translated
 from tests.layers import reference
 
 
@@ -81,6 +83,13 @@ def test_a_shift_mirrors_the_image_at_its_edges(rng, height, width):
         for image, (right, down) in zip(mirrored, offsets)
     ]
     np.testing.assert_array_equal(shift_mirrored(images, tf.constant(offsets, tf.float32), margins), wanted)
+
+
+@pytest.mark.parametrize("offsets", [[(0, 0), (2, -1)], [(-3, 4), (0.4, 0.6)], [(20, 0), (-1.5, -0.5)]])
+def test_a_translation_is_that_of_tensorflow_addons(rng, offsets):
+    images, offsets = tf.constant(rng.normal(size=(2, 9, 7, 3)), tf.float32), tf.constant(offsets, tf.float32)
+    with asked_for("tensorflow_addons") as tfa:
+        np.testing.assert_array_equal(translated(images, offsets), tfa.image.translate(images, offsets))
 
 
 def test_the_gradient_of_a_shift_is_its_adjoint(rng):

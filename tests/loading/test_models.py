@@ -54,7 +54,7 @@ def test_a_packed_run_is_loaded_by_name_in_float32_and_holds_no_local_paths(run,
     assert places.shipped() == ["faces-new"]
     assert {value.dtype for value in weights(packed).values()} == {np.dtype("float16")}
     loaded = load("faces-new")
-    assert {variable.dtype for variable in loaded.weights} == {tf.float32}
+    assert {tf.as_dtype(variable.dtype) for variable in loaded.weights} == {tf.float32}
     for got, wanted in zip(loaded.get_weights(), model.get_weights()):
         np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-6)
     settings = config.read(packed / "config.yaml")

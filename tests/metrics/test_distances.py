@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import scipy.linalg
 import tensorflow as tf
+from stacks import asked_for
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.metrics import Features, frechet_distance, kernel_distance
+from ssrvae_tf.metrics.distances import INCEPTION, INCEPTION_POOL, INCEPTION_SIDE, frechet_of, kernel_of
 
 
 def activations(rows, width, seed=0, scale=1.0):
@@ -45,12 +47,24 @@ def test_frechet_distance_equals_its_definition():
 
 
 def test_frechet_distance_holds_for_fewer_rows_than_columns():
-    import tensorflow_gan
-
     a, b = activations(12, 40), activations(9, 40, seed=1)
-    at_full_width = tensorflow_gan.eval.frechet_classifier_distance_from_activations(a, b)
-    assert frechet_distance(a, b) == pytest.approx(float(at_full_width), rel=1e-6)
+    assert frechet_distance(a, b) == pytest.approx(frechet_of(a.astype(float), b.astype(float)), rel=1e-6)
     assert frechet_distance(a, b) == pytest.approx(slow_frechet(a, b), rel=1e-3)
+
+
+@pytest.mark.parametrize("rows, others, width", [(200, 150, 8), (12, 9, 40), (3, 2, 1), (70, 70, 64)])
+def test_the_formulae_are_those_of_tensorflow_gan(rows, others, width):
+    a, b = activations(rows, width).astype(float), activations(others, width, seed=1).astype(float)
+    with asked_for("tensorflow_gan") as tfgan:
+        wanted = tfgan.eval.frechet_classifier_distance_from_activations(a, b)
+        assert frechet_of(a, b) == pytest.approx(float(wanted), rel=1e-6)
+        for block in (1024, 20):
+            block = max(block, 2 * -(-max(rows, others) // min(rows, others)))
+            distance = tfgan.eval.kernel_classifier_distance_from_activations
+            wanted = distance(tf.constant(a), tf.constant(b), max_block_size=block)
+            assert kernel_of(a, b, block) == pytest.approx(float(wanted), rel=1e-6)
+        assert INCEPTION == tfgan.eval.INCEPTION_TFHUB and INCEPTION_POOL == tfgan.eval.INCEPTION_FINAL_POOL
+        assert INCEPTION_SIDE == tfgan.eval.INCEPTION_DEFAULT_IMAGE_SIZE
 
 
 def test_frechet_distance_of_a_set_to_itself_is_nothing():
@@ -175,6 +189,8 @@ def test_the_published_network_gets_what_it_was_trained_on_and_gives_the_fid(mon
 
 
 def test_tensorflow_gan_is_imported_late_and_says_nothing():
+    with asked_for("tensorflow_gan"):
+        pass
     code = """
 import sys
 import numpy as np
