@@ -141,10 +141,10 @@ def _parts(rows: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> float:
-    def mean(x, y):
+    def mean(x: np.ndarray, y: np.ndarray) -> float:
         return np.mean((x @ y.T / x.shape[1] + 1.0) ** 3)
 
-    def mean_of_others(x):
+    def mean_of_others(x: np.ndarray) -> float:
         scores = (x @ x.T / x.shape[1] + 1.0) ** 3
         return (scores.sum() - np.trace(scores)) / (len(x) * (len(x) - 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any, Sequence, Union
 
 import keras
@@ -241,11 +242,11 @@ class StyleVAE(keras.Model):
             getattr(copy, name).set_weights(getattr(self, name).get_weights())
         return copy
 
-    def save_weights(self, filepath, overwrite: bool = True, **kwargs):
+    def save_weights(self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any) -> None:
         """What a use of the model needs, without what only training does; either Keras reads it."""
         style_weights.write(self, filepath)
 
-    def load_weights(self, filepath, **kwargs):
+    def load_weights(self, filepath: str | os.PathLike, **kwargs: Any) -> None:
         """Of a model of the same settings.
 
         Raises:

@@ -11,14 +11,14 @@ import h5py
 import keras
 
 
-def write(model, path: str | os.PathLike) -> None:
+def write(model: keras.Model, path: str | os.PathLike) -> None:
     """Write what a use of a built StyleVAE needs."""
     with h5py.File(path, "w") as file:
         for name, variable in _named(model):
             file[name] = variable.numpy()
 
 
-def read(model, path: str | os.PathLike) -> None:
+def read(model: keras.Model, path: str | os.PathLike) -> None:
     """Give a built StyleVAE the weights of a file, float32 or float16.
 
     Raises:
@@ -38,7 +38,7 @@ def read(model, path: str | os.PathLike) -> None:
             variable.assign(file[name][()].astype("float32"))
 
 
-def _named(model) -> Iterator[tuple[str, keras.Variable]]:
+def _named(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
     for network in (model.encoder_lr, model.encoder_hr, model.generator):
         yield from _inside(network, f"layers/{_snake_case(network)}", set())
     yield from _inside(model.sampler, "sampler", set())
@@ -52,7 +52,7 @@ def _inside(layer: keras.layers.Layer, name: str, seen: set[int]) -> Iterator[tu
     for key, value in values.items():
         if isinstance(value, (list, dict)):
             inner = [each for each in (value.values() if isinstance(value, dict) else value) if _is_layer(each)]
-            numbers = Counter()
+            numbers: Counter[str] = Counter()
             for each in inner:
                 kind = _snake_case(each)
                 parts[f"{key}/{kind}_{numbers[kind]}" if numbers[kind] else f"{key}/{kind}"] = each
@@ -66,7 +66,7 @@ def _inside(layer: keras.layers.Layer, name: str, seen: set[int]) -> Iterator[tu
             yield from _inside(each, f"{name}/{key}", seen)
 
 
-def _is_layer(value) -> bool:
+def _is_layer(value: object) -> bool:
     return isinstance(value, keras.layers.Layer)
 
 
