@@ -18,18 +18,20 @@ _SHIFT = 7
 # The cheapest texture is one pattern in each small photo's pixel. Dear enough that other texture is cheaper.
 _LATTICE_WEIGHT = 4.0
 _WINDOW = 5
+_BLUR = 9  # LR pixels over which small photos have their true colours, however blurred they are
 
 
 class PairDiscriminator(keras.layers.Layer):
     """Is this the sharp photo that belongs to the small one? `[photo, enlarged]` -> its features, at last the scores.
 
     photo (B, H, W, 3), enlarged (the small one, (B, H, W, 3) too, or gray all over if the question is but whether this
-    is a sharp photo) -> a list of features (B, h, w, filters), and of float32 scores (B, h, w, 1). It sees what a 3x3
-    mean takes from the photo as well, 8 times as strong. It halves by means and not by strides, which would let
-    patterns settle that only some pixels see.
+    is a sharp photo) -> a list of features (B, h, w, filters), and of float32 scores (B, h, w, 1). It looks at them at
+    half size, where the grain of the finest pixels is no more, which a network without randomness could only answer by
+    stipple, and sees what a 3x3 mean takes from the photo as well, 4 times as strong. It halves by means and not by
+    strides, which would let patterns settle that only some pixels see.
     """
 
-    def __init__(self, filters: Sequence[int] = (24, 48, 72, 72), **kwargs: Any):
+    def __init__(self, filters: Sequence[int] = (32, 48, 72, 72), **kwargs: Any):
         super().__init__(autocast=False, **kwargs)  # an image rounded to 8 bits has no faint noise left
         self.filters = tuple(filters)
 
@@ -47,8 +49,8 @@ class PairDiscriminator(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        photo, enlarged = inputs
-        x = tf.concat([photo, 8.0 * high_pass(photo), enlarged], -1)
+        photo, enlarged = (tf.nn.avg_pool2d(each, 2, 2, "SAME") for each in inputs)
+        x = tf.concat([photo, 4.0 * high_pass(photo), enlarged], -1)
         features = []
         for i, layer in enumerate(self.convolutions):
             if 0 < i < len(self.convolutions) - 1:
@@ -166,9 +168,9 @@ def invites_detail(lr: tf.Tensor) -> tf.Tensor:
 
 
 def drift(sr: tf.Tensor, lr: tf.Tensor) -> tf.Tensor:
-    """How far results, shrunk again, are from their small photos (B, h, w, 3), noise aside: mean |difference|."""
+    """How far results, shrunk again, are from their small photos (B, h, w, 3), blur and noise aside: mean |.|."""
     scale = sr.shape[1] // lr.shape[1]
-    return tf.reduce_mean(tf.abs(local_mean(bicubic_shrink(sr, scale) - lr, 3)))
+    return tf.reduce_mean(tf.abs(local_mean(bicubic_shrink(sr, scale) - lr, _BLUR)))
 
 
 def lattice(sr: tf.Tensor, hr: tf.Tensor, lr: tf.Tensor, pairs: tf.Tensor | None = None) -> tf.Tensor:
