@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ssrvae_tf.inference.engines import engine
 from ssrvae_tf.inference.fast_engine import fastest
 from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.upscale import upscale_files
@@ -30,12 +29,12 @@ class Sparse:
     fixed_size = None
 
     def __init__(self, pixels: int):
-        self._network, self._count = fastest(engine("faces-x4"), "faces-x4", pixels), 0
-        self.scale = self._network.scale
+        self._network, self._count = fastest("faces-x4", pixels), 0
+        self.scale, self.parallel = self._network.scale, getattr(self._network, "parallel", False)
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
-        self._count += 1
-        if self._count % _EVERY == 1:
+        before, self._count = self._count, self._count + len(lr)
+        if not before or before // _EVERY < self._count // _EVERY:
             return self._network(lr)
         return lr.repeat(self.scale, 1).repeat(self.scale, 2)
 

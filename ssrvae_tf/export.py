@@ -1,4 +1,5 @@
-"""Write a model for other programs: python -m ssrvae_tf.export MODEL --savedmodel DIR | --tflite FILE | --onnx FILE"""
+"""Write a model for other programs: python -m ssrvae_tf.export MODEL --savedmodel DIR | --tflite FILE | --onnx FILE |
+--openvino FILE"""
 
 from __future__ import annotations
 
@@ -31,6 +32,7 @@ def export(
     onnx: Optional[File] = None,
     detail: Optional[ClosedUnitInterval] = None,
     detailed: Optional[Annotated[str, "MODEL"]] = None,
+    openvino: Optional[File] = None,
 ) -> List[Path]:
     """Write a model for other programs, in one format or several, and print what was written.
 
@@ -48,6 +50,7 @@ def export(
         detail: of a model with two sets of weights: 0 keeps to the photo, 1 draws most; as its maker chose unless told.
             What is written has this one.
         detailed: a second model of the same architecture, of which the share --detail is taken, a half unless told.
+        openvino: for OpenVINO: a .xml file, with a .bin file beside it.
 
     Returns:
         the version's folder and the files.
@@ -56,8 +59,8 @@ def export(
         UserError: if nothing is asked for, or settings of what is not, there is no such model, or something cannot be
             written.
     """
-    if not (savedmodel or tflite or onnx):
-        raise UserError("nothing to write: give --savedmodel DIR, --tflite FILE or --onnx FILE")
+    if not (savedmodel or tflite or onnx or openvino):
+        raise UserError("nothing to write: give --savedmodel DIR, --tflite FILE, --onnx FILE or --openvino FILE")
     of_folder = {"--version": version, "--keep": keep != KEPT, "--max-pixels": max_pixels}
     of_tflite = {"--quantize": quantize != "none", "--fixed-size": fixed_size, "--calibrate": calibrate}
     for there, what, options in (
@@ -95,6 +98,10 @@ def export(
         from ssrvae_tf.exporting.onnx import export_onnx
 
         write(export_onnx, onnx, detail=taken)
+    if openvino:
+        from ssrvae_tf.exporting.openvino import export_openvino
+
+        write(export_openvino, openvino)
     return written
 
 

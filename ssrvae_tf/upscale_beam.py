@@ -18,7 +18,7 @@ from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
 from ssrvae_tf.terminal import saying
-from ssrvae_tf.upscale import Kind, Quality, Scale, Tile, upscale_files
+from ssrvae_tf.upscale import Engine, Kind, Precision, Quality, Scale, Tile, upscale_files
 
 
 def upscale_beam(
@@ -37,6 +37,8 @@ def upscale_beam(
     strength: ClosedUnitInterval = 1.0,
     detail: Optional[ClosedUnitInterval] = None,
     detailed: Optional[Annotated[str, "MODEL"]] = None,
+    engine: Engine = "auto",
+    precision: Precision = "float32",
 ):
     """Enlarge all photos that a glob matches: the work of `ssrvae_tf.upscale` as an Apache Beam pipeline.
 
@@ -65,17 +67,18 @@ def upscale_beam(
     with saying("starting Beam and TensorFlow"):
         from ssrvae_tf.beam import pipeline
         from ssrvae_tf.beam.upscaling import Upscaling
-        from ssrvae_tf.inference.engines import engine
+        from ssrvae_tf.inference.fast_engine import fastest
 
     options = pipeline.checked_options(list(flags))
     pattern, output = pipeline.check_places(pattern, output, "--input", options)
     model = places.chosen(model, detail, detailed)
     with saying(f"loading {model}"):
-        network_scale = engine(model).scale
+        network_scale = fastest(model, 0, engine, precision).scale
     settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength}
     scales = network_scale, scale or network_scale
     what = model, identity(model), places.detail_of(model)
-    job = Upscaling(output, *what, *scales, format, quality, overwrite, max_megapixels, settings)
+    asked = engine, precision
+    job = Upscaling(output, *what, *scales, format, quality, overwrite, max_megapixels, settings, *asked)
     return pipeline.run(job, pattern, options)
 
 

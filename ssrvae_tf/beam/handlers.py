@@ -15,12 +15,15 @@ from apache_beam.ml.inference.base import ModelHandler
 from ssrvae_tf.beam import files, places
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.inference.degrader import degraded, load_degrader
-from ssrvae_tf.inference.engines import engine
+from ssrvae_tf.inference.engines import computed_by
 from ssrvae_tf.inference.enlarger import upscale
+from ssrvae_tf.inference.fast_engine import fastest
 from ssrvae_tf.loading.places import Blend
 from ssrvae_tf.photos import records
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import suffixes
+
+_MANY = 10**9  # pixels: what is worth a pipeline is worth a fast engine
 
 
 class _PhotoHandler(ModelHandler):
@@ -34,18 +37,24 @@ class UpscaleHandler(_PhotoHandler):
     Args:
         model: a name, a run, an exported SavedModel or a `.tflite` file, which each machine must have, or what
             `ssrvae_tf.loading.places.chosen` made of it.
+        engine, precision: as for `ssrvae_tf.inference.fast_engine.fastest`.
         settings: further arguments of `ssrvae_tf.upscale`.
     """
 
-    def __init__(self, model: str | Blend, **settings):
+    def __init__(self, model: str | Blend, engine: str = "auto", precision: str = "float32", **settings):
         super().__init__()
-        self._model, self._settings = model, settings
+        self._model, self._asked, self._settings = model, (engine, precision), settings
 
     def load_model(self):
-        return _OneAtATime(engine(self._model))
+        return _OneAtATime(fastest(self._model, _MANY, *self._asked))
 
     def run_inference(self, batch, model, inference_args=None):
-        return [dataclasses.replace(photo, pixels=upscale(photo.pixels, model, **self._settings)) for photo in batch]
+        return [
+            dataclasses.replace(
+                photo, pixels=upscale(photo.pixels, model, **self._settings), computed_by=computed_by(model)
+            )
+            for photo in batch
+        ]
 
     def get_num_bytes(self, batch):
         return sum(photo.pixels.nbytes for photo in batch)
@@ -56,6 +65,8 @@ class _OneAtATime:
 
     def __init__(self, engine):
         self.scale, self.fixed_size = engine.scale, engine.fixed_size
+        self.runtime, _, self.precision = computed_by(engine).partition(", ")
+        self.parallel = getattr(engine, "parallel", False)
         self._engine, self._lock = engine, threading.Lock()
 
     def __call__(self, lr):

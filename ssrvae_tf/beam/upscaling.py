@@ -32,6 +32,7 @@ class Upscaling(Job):
         network_scale: the network's own.
         scale: of the results.
         settings: further arguments of `ssrvae_tf.upscale`.
+        engine, precision: as for `ssrvae_tf.inference.fast_engine.fastest`, on each machine.
     """
 
     output: str
@@ -45,6 +46,8 @@ class Upscaling(Job):
     overwrite: bool
     max_megapixels: float
     settings: dict
+    engine: str = "auto"
+    precision: str = "float32"
 
     def rename(self, source, apart):
         return result_name(source, apart, self.scale, self.kind)
@@ -53,7 +56,7 @@ class Upscaling(Job):
         return {self._address(each): self._record(each) for each in (item, _as_png(item))}
 
     def handler(self):
-        return UpscaleHandler(self.model, **self.settings)
+        return UpscaleHandler(self.model, self.engine, self.precision, **self.settings)
 
     def read(self, item):
         with files.local_copy(item.source) as path:
@@ -80,7 +83,7 @@ class Upscaling(Job):
         return f"{self.output}/{item.target}"
 
     def _record(self, item):
-        more = {"detail": self.detail, **self.settings}
+        more = {"detail": self.detail, "precision": self.precision, **self.settings}
         return records.of_result(item.target, item.size, self.digest, self.scale, self.quality, **more)
 
 

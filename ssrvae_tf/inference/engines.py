@@ -5,6 +5,12 @@ An engine has
     scale       what it multiplies sides by
     fixed_size  (height, width) of the only input that it takes, or None: any
     engine(lr)  (B, h, w, 3) float32 in [0, 1] -> (B, scale h, scale w, 3) float32, B from 0 on
+
+and may have
+
+    runtime     what computes, as "Keras 2.15.0"
+    precision   in what numbers, "float32" unless told
+    parallel    True if a row of tiles is best given at once
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +33,7 @@ TOO_LARGE = "pixels refused"  # in what an exported graph says of photos above i
 _PREFACE = re.compile(r"^Graph execution error:.*\(most recent call last\):\s*(<stack traces unavailable>)?", re.DOTALL)
 _PROBE = 16  # side of the input that a scale is read off
 # What interpreters say where numbers of elements or bytes grow too large.
-_NO_MEMORY = re.compile(r"alloc|memory|overflow|failed to (reshape|setup)|too large|BytesRequired|tensor size", re.I)
+NO_MEMORY = re.compile(r"alloc|memory|overflow|failed to (reshape|setup)|too large|BytesRequired|tensor size", re.I)
 
 
 def engine(model):
@@ -49,6 +56,11 @@ def engine(model):
         raise UserError(f"{model}: it takes more memory than there is ({error}): take a smaller one") from error
 
 
+def computed_by(engine) -> str:
+    """What computes and in what numbers, as "Keras 2.15.0, float32"."""
+    return f"{getattr(engine, 'runtime', type(engine).__name__)}, {getattr(engine, 'precision', 'float32')}"
+
+
 def _opened(model):
     if not isinstance(model, Blend):
         if Path(model).suffix == ".tflite":
@@ -69,7 +81,7 @@ class KerasEngine:
     def __init__(self, model, name: str = "the given model"):
         if hasattr(model, "degrade"):
             raise UserError(f"{name} degrades photos, it cannot upscale them: choose an SR network such as faces-x4")
-        self._model, self.scale = model, model.scale
+        self._model, self.scale, self.runtime = model, model.scale, f"Keras {version('keras')}"
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         with _memory_errors():
@@ -95,7 +107,7 @@ class SavedModelEngine:
         from ssrvae_tf.loading.saved_models import check_saved_model
 
         check_saved_model(folder)
-        self._folder = folder
+        self._folder, self.runtime = folder, f"TensorFlow {tf.__version__}"
         try:
             with _memory_errors():
                 # Kept: a signature does not keep its variables alive.
@@ -141,6 +153,7 @@ class TFLiteEngine:
         self._path = path
         try:
             self._interpreter = interpreter(path)
+            self.runtime = "LiteRT" if "litert" in type(self._interpreter).__module__ else "TensorFlow Lite"
             (takes,), (gives,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except FileNotFoundError as error:
             raise UserError(f"{path}: no such file") from error
@@ -160,7 +173,7 @@ class TFLiteEngine:
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         # One photo at a time: a file may have a fixed batch of 1, and gains nothing from a larger one.
-        return np.concatenate([self._one(photo[None]) for photo in lr] or [_nothing(lr, self.scale)])
+        return np.concatenate([self._one(photo[None]) for photo in lr] or [nothing(lr, self.scale)])
 
     def _one(self, photo):
         try:
@@ -171,7 +184,7 @@ class TFLiteEngine:
             # Of the errors that it tells by their text only. After one, an interpreter is in no state to go on.
             self._interpreter, self._shape = interpreter(self._path), None
             height, width = photo.shape[1:3]
-            if height * width <= _PROBE**2 or not _NO_MEMORY.search(str(error)):
+            if height * width <= _PROBE**2 or not NO_MEMORY.search(str(error)):
                 raise UserError(f"{self._path}: it cannot enlarge {_sides(photo)} ({one_line(error)})") from error
             raise MemoryError(one_line(error)) from error
 
@@ -195,7 +208,7 @@ class ServerEngine:
         name: of the server, the model and the version that was asked for.
     """
 
-    fixed_size = None
+    fixed_size, runtime = None, "TensorFlow Serving"
 
     def __init__(self, client):
         self._client, self.name = client, f"{client.address} {client.model} {client.version}"
@@ -204,7 +217,7 @@ class ServerEngine:
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         tiles = np.rint(np.clip(lr, 0.0, 1.0) * 255.0).astype(np.uint8)
         made = [self._client.upscale(tile).astype(np.float32) / 255.0 for tile in tiles]
-        return np.stack(made) if made else _nothing(lr, self.scale)
+        return np.stack(made) if made else nothing(lr, self.scale)
 
 
 def exported_folder(path: Path) -> Path | None:
@@ -217,7 +230,7 @@ def exported_folder(path: Path) -> Path | None:
         return path if (path / "saved_model.pb").is_file() else newest(path, "saved_model.pb")
 
 
-def _nothing(lr: np.ndarray, scale: int) -> np.ndarray:
+def nothing(lr: np.ndarray, scale: int) -> np.ndarray:
     """What becomes of no photos."""
     return np.zeros((0, lr.shape[1] * scale, lr.shape[2] * scale, 3), np.float32)
 

@@ -10,7 +10,7 @@ import psutil
 from PIL import Image
 from scipy import ndimage
 
-from ssrvae_tf.inference.engines import engine as engine_for
+from ssrvae_tf.inference.fast_engine import fastest
 from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos import files as photo_files
@@ -22,6 +22,7 @@ _TILE = 48  # the cost of a pixel grows with the area of its tile, that of the o
 _ONE_TILE = 96**2  # a face goes through as a whole: what it looks like on one side tells about the other
 BORDER = 4  # pixels of mirror image around a photo: less shows in the corners of even areas, more costs time
 _SMALLEST = 16
+_ROW = 64  # tiles that are given at once, if an engine wants many
 _BYTES_A_PIXEL = 60_000  # of a tile, inside the shipped networks
 _COLOURS = {1: 1, 2: 1, 3: 3, 4: 3}  # channels -> colour channels among them
 
@@ -39,6 +40,8 @@ def upscale(
     strength: float = 1.0,
     detail: float | None = None,
     detailed: Any = None,
+    engine: str = "auto",
+    precision: str = "float32",
 ) -> Kind:
     """Enlarge photos by the model's scale, each of any size, in bounded memory.
 
@@ -59,13 +62,16 @@ def upscale(
         batch: tiles that go through the network together.
         strength: 1 is the network's result, 0 the bicubic one, between them a blend.
         detail, detailed: of a model that is not loaded yet, as for `ssrvae_tf.load`.
+        engine: of a model that is given by name or run: "auto" takes the fastest on this machine, from a file that the
+            first image of a megapixel makes; "openvino", "litert" or "keras".
+        precision: "float32", or "bfloat16" by OpenVINO on processors that have it.
 
     Returns:
         The same kind: a Pillow image (L, LA, I;16, RGB or RGBA), with colour profile and EXIF data in its `info`, or an
         array of the same dtype and channels, (..., scale * H, scale * W, C).
 
     Raises:
-        UserError: if no SR network goes by the name `model`, or `detail` is not for it.
+        UserError: if no SR network goes by the name `model`, or `detail` or the engine is not for it.
         TypeError, ValueError: if an argument is none of the above.
         MemoryError: if even tiles of 16 pixels, or the result, are too large.
 
@@ -76,6 +82,7 @@ def upscale(
     if isinstance(image, Image.Image):
         photo = photo_files.of_image(image)
         settings: dict[str, Any] = {"overlap": overlap, "batch": batch, "strength": strength}
+        settings.update(engine=engine, precision=precision)
         return photo_files.to_image(
             dataclasses.replace(photo, pixels=upscale(photo.pixels, model, tile, progress, **settings))
         )
@@ -83,15 +90,15 @@ def upscale(
     image = image.astype(image.dtype.newbyteorder("="), copy=False)
     _check(image)
     _check_settings(tile, overlap, batch, strength)
-    engine = engine_for(model)
     photos = image if image.ndim == 4 else image[None]
     photos = photos if photos.ndim == 4 else photos[..., None]
-    scale = engine.scale
+    runner = fastest(model, int(np.prod(photos.shape[:3])), engine, precision)
+    scale = runner.scale
     shape = (len(photos), photos.shape[1] * scale, photos.shape[2] * scale, photos.shape[3])
     result = np.empty(shape, image.dtype)
     with _Reporter(progress, shape[0] * shape[1]) as report:
         for photo, out in zip(photos, result):
-            _enlarge_into(out, photo, engine, tile, overlap, batch, strength, report)
+            _enlarge_into(out, photo, runner, tile, overlap, batch, strength, report)
     return result.reshape(*image.shape[: -2 if image.ndim == 2 else -3], *shape[1:3], *image.shape[2:][-1:])
 
 
@@ -132,6 +139,9 @@ def _bands(
     lacking = [max(0, side - length) if fixed else 0 for side, length in zip(sides, bordered)]
     photo = np.pad(photo, [*((BORDER, BORDER + more) for more in lacking), (0, 0)], "symmetric")
     rows, columns = (axis(n, side, min(overlap, side // 2), fixed) for n, side in zip(photo.shape, sides))
+    if getattr(engine, "parallel", False):
+        count = len(columns.starts)
+        batch = max(batch, -(-count // -(-count // _ROW)))
 
     def tiles_at(corners: list[tuple[int, int]]) -> np.ndarray:
         tiles = [photo[top : top + rows.tile, left : left + columns.tile] for top, left in corners]

@@ -1,115 +1,303 @@
-"""The fastest engine on a processor: small tiles by LiteRT, from a file that is made once for a model and kept."""
+"""The engine that is fastest for a model on this machine, from files that are made once and kept.
+
+Which that is, a short measurement tells at the first large job of a kind of network on a machine; it is kept, too. None
+of this needs TensorFlow once the file is there.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
+import json
 import os
+import platform
 import subprocess
 import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import platformdirs
-import tensorflow as tf
 
 from ssrvae_tf import __version__
 from ssrvae_tf.errors import UserError, one_line
-from ssrvae_tf.inference.engines import KerasEngine, TFLiteEngine
+from ssrvae_tf.inference.engines import TFLiteEngine, exported_folder
+from ssrvae_tf.inference.engines import engine as engine_for
+from ssrvae_tf.inference.openvino_engine import OpenVINOEngine
 from ssrvae_tf.loading import places
+from ssrvae_tf.photos.writing import replacing
 
-# benchmarks/upscaling.py: a file takes some 15 s to make and saves two fifths of the time from then on.
+ENGINES = ("openvino", "litert", "keras")
+PRECISIONS = ("float32", "bfloat16")
+# benchmarks/upscaling.py: files take half a minute to make and save two thirds of the time from then on, or more.
 _WORTH_A_FILE = 1_000_000  # pixels
-# Attention is in one piece in a file: of tiles of 64x64 it takes 67 MB, growing with the square of the area.
+# Attention is in one piece in a TFLite file: of tiles of 64x64 it takes 67 MB, growing with the square of the area.
 _LARGEST = 64**2
-_KEPT = 8  # files, of 1 to 3 MB: of the models last used
+_KEPT = 8  # files of each kind, of 1 to 5 MB: of the models last used
+_MEASURED = 48  # side of the tile that engines are measured on
+_FAILURES = (UserError, OSError, ImportError)  # of a file that cannot be made or opened
+_MODULES = {"openvino": "openvino", "litert": "ai_edge_litert"}
+_SUFFIXES = {"openvino": ".xml", "litert": ".tflite"}
+_EXPORTS = {"openvino": ["--openvino"], "litert": ["--quantize", "float16", "--tflite"]}
+# Packages whose versions change what a file holds or how fast it is.
+_PACKAGES = ("tensorflow", "openvino", "ai-edge-litert")
 
 
 class FastEngine:
     """Tiles of up to 64x64 by LiteRT as float16 (within 1e-4 of Keras), larger ones by the Keras model.
 
     Args:
-        engine: of the Keras model.
+        model: its name or the folder of its run; loaded when a large tile comes.
         file: the same network as TFLite.
     """
 
     fixed_size = None
 
-    def __init__(self, engine: KerasEngine, file: Path):
-        self._large, self._small = engine, TFLiteEngine(file)
-        self.scale = engine.scale
+    def __init__(self, model, file: Path):
+        self._model, self._small, self._large = model, TFLiteEngine(file), None
+        self.scale, self.runtime = self._small.scale, self._small.runtime
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
-        return (self._small if lr.shape[1] * lr.shape[2] <= _LARGEST else self._large)(lr)
+        if lr.shape[1] * lr.shape[2] <= _LARGEST:
+            return self._small(lr)
+        self._large = self._large or engine_for(self._model)
+        return self._large(lr)
 
 
-def fastest(engine, model, pixels: int):
-    """`engine`, or a faster one of the same network if `model` is kept in a file.
+def fastest(model, pixels: int, engine: str = "auto", precision: str = "float32", device: str | None = None):
+    """An engine for a model: the one that is asked for, or the fastest one.
 
     Args:
-        engine: what `ssrvae_tf.inference.engines.engine(model)` gave.
-        model: the name of a model or the folder of its run, or what `ssrvae_tf.loading.places.chosen` made of it;
-            whatever else it is, `engine` is what it needs.
-        pixels: of all photos to come. From a million on the file is made if there is none.
+        model: as for `ssrvae_tf.inference.engines.engine`. Only of the name of a model or the folder of its run, of a
+            .keras file, and of what `ssrvae_tf.loading.places.chosen` made of them there are several engines; whatever
+            else it is runs as it is.
+        pixels: of all photos to come. From a million on files that are not there are made for "auto".
+        engine: "auto", "openvino", "litert" or "keras".
+        precision: "float32" or "bfloat16", which OpenVINO alone has, on processors that have it.
+        device: that TensorFlow computes on, as "gpu:1"; other engines know the processor alone.
+
+    Raises:
+        UserError: if the engine that is asked for is not to be had, or there is no such model.
     """
-    named = isinstance(engine, KerasEngine) and isinstance(model, (str, os.PathLike))
-    if not named or not find_spec("ai_edge_litert") or tf.config.list_logical_devices("GPU"):
-        return engine
-    try:
-        file = _kept_file(model)
-        if not file.exists():
-            if pixels < _WORTH_A_FILE:
-                return engine
-            _make(model, file)
-        return _opened(engine, file)
-    except (UserError, OSError, subprocess.CalledProcessError) as error:
-        print(f"{model} stays on the slower engine: {one_line(error)}", file=sys.stderr)
-        return engine
-
-
-def _opened(engine, file: Path) -> FastEngine:
-    try:
-        fast = FastEngine(engine, file)
-    except UserError:
-        file.unlink(missing_ok=True)  # damaged: the next job makes it anew
-        raise
-    with contextlib.suppress(OSError):  # a folder that is only read, or a file removed since
-        os.utime(file)  # a sign of use, for `_forget_oldest`
-    return fast
-
-
-def _kept_file(model) -> Path:
-    """Where the file of these very weights lies, or would."""
-    digest = hashlib.sha256(f"{__version__} {tf.__version__}".encode())
+    if not _is_named(model):
+        if engine != "auto" or precision != "float32":
+            asked = f"--engine {engine}" if engine != "auto" else f"--precision {precision}"
+            raise UserError(f"{asked}: only for shipped weights and runs; what is exported or served runs as it is")
+        return engine_for(model)
+    on_processor = device is None or device.lower().split(":")[0] == "cpu"
+    if not on_processor and (engine not in ("auto", "keras") or precision != "float32"):
+        raise UserError(f"--device {device}: only for Keras in float32: leave --engine and --precision out")
+    if precision == "bfloat16" and engine in ("litert", "keras"):
+        raise UserError(f"--precision bfloat16: not with --engine {engine}: take openvino, or leave it out")
     model = places.chosen(model)
-    files = [] if places.keras_file(model) else [places.find(model) / places.CONFIG]
-    if isinstance(model, places.Blend):
-        digest.update(f"detail {model.detail}".encode())
-        files += model.files
-    else:
-        files.append(places.file_of(model))
-    for part in files:
-        digest.update(part.read_bytes())
-    return Path(platformdirs.user_cache_dir("ssrvae_tf"), f"{digest.hexdigest()[:32]}.tflite")
+    known = places.settings(model)
+    if engine == "keras" or not on_processor or (known and known.stage != "sr"):
+        return engine_for(model)
+    choice = _Choice(model)
+    if precision == "bfloat16":
+        engine = "openvino"
+    if engine != "auto":
+        return choice.of(engine, precision)
+    return choice.fastest(pixels, device)
 
 
-def _make(model, file: Path) -> None:
-    """In a process of its own, whose memory goes with it."""
-    print(f"making a faster form of {model} for this processor, once: {file}", file=sys.stderr)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "ssrvae_tf.export", os.fspath(model), "--tflite", os.fspath(file)]
-    if isinstance(model, places.Blend):
-        command += ["--detail", str(model.detail), "--detailed", model.detailed]
-    done = subprocess.run([*command, "--quantize", "float16"], capture_output=True, text=True)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"export ended with {done.returncode}"]
-        raise UserError(lines[-1])
-    _forget_oldest(file.parent)
+def _is_named(model) -> bool:
+    if isinstance(model, places.Blend) or not isinstance(model, (str, os.PathLike)):
+        return isinstance(model, places.Blend)
+    return Path(model).suffix != ".tflite" and not exported_folder(Path(model))
+
+
+@dataclasses.dataclass
+class _Choice:
+    """The engines of one model.
+
+    Attributes:
+        model: its name, the folder of its run, a .keras file, or two of them blended.
+    """
+
+    model: str | os.PathLike
+
+    def of(self, name: str, precision: str):
+        """The engine of that name.
+
+        Raises:
+            UserError: if it is not to be had.
+        """
+        if name not in _installed():
+            package = _MODULES[name].replace("_", "-")
+            raise UserError(f"--engine {name}: {package} is not installed: pip install {package}, or leave it out")
+        try:
+            return self._made_and_opened([name], precision)[name]
+        except (OSError, ImportError) as error:
+            raise UserError(f"--engine {name}: it does not run here ({one_line(error)}): leave it out") from error
+
+    def fastest(self, pixels: int, device: str | None):
+        """That which a measurement found the fastest, or would if it were worth the while."""
+        names, known = _installed(), self._measured()
+        if not names or known == "keras" or (device is None and _has_gpu()):
+            return engine_for(self.model)
+        worthwhile = pixels >= _WORTH_A_FILE
+        if known and (worthwhile or self._file(known).exists()):
+            try:
+                return self._made_and_opened([known])[known]
+            except _FAILURES as error:
+                print(f"{self.model} stays on a slower engine: {known}: {one_line(error)}", file=sys.stderr)
+                with contextlib.suppress(OSError):
+                    self._kept_choice().unlink()
+        if worthwhile:
+            try:
+                return self._measure(names)
+            except _FAILURES as error:
+                print(f"{self.model} stays on the slower engine: {one_line(error)}", file=sys.stderr)
+        return engine_for(self.model)
+
+    def _made_and_opened(self, names: list[str], precision: str = "float32") -> dict:
+        """Engines by name, whose files are there then."""
+        self._make(names)
+        return {name: self._opened(name, precision) for name in names}
+
+    def _opened(self, name: str, precision: str = "float32"):
+        file = self._file(name)
+        try:
+            if name == "openvino":
+                opened = OpenVINOEngine(file, self._scale(), precision)
+            else:
+                opened = FastEngine(self.model, file)
+        except UserError:
+            if precision == "float32":
+                file.unlink(missing_ok=True)  # damaged: the next job makes it anew
+            raise
+        with contextlib.suppress(OSError):  # a folder that is only read, or a file removed since
+            os.utime(file)  # a sign of use, for `_forget_oldest`
+        return opened
+
+    def _scale(self) -> int:
+        known = places.settings(self.model)
+        return known.scale if known else engine_for(self.model).scale
+
+    def _make(self, names: list[str]) -> None:
+        """The files that are not there, in a process of its own, whose memory goes with it."""
+        files = {name: self._file(name) for name in names if not self._file(name).exists()}
+        if not files:
+            return
+        folder = _folder()
+        print(f"making a faster form of {self.model} for this processor, once: {folder}", file=sys.stderr)
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "ssrvae_tf.export", os.fspath(self.model)]
+        if isinstance(self.model, places.Blend):
+            command += ["--detail", str(self.model.detail), "--detailed", self.model.detailed]
+        for name, file in files.items():
+            command += [*_EXPORTS[name], os.fspath(file)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"export ended with {done.returncode}"]
+            raise UserError(lines[-1])
+        _forget_oldest(folder)
+
+    def _measure(self, names: list[str]):
+        """The fastest engine on a tile, Keras among them. Which it was is kept."""
+        engines, problems = {"keras": engine_for(self.model)}, []
+        for name in names:
+            try:
+                engines.update(self._made_and_opened([name]))
+            except _FAILURES as error:
+                problems.append(f"{name}: {one_line(error)}")
+        if len(engines) == 1:
+            raise UserError("; ".join(problems))
+        seconds = {name: _seconds(engine) for name, engine in engines.items()}
+        best = min(seconds, key=seconds.get)
+        milliseconds = {name: round(1e3 * each, 1) for name, each in seconds.items()}
+        with replacing(self._kept_choice()) as part:
+            part.write_text(json.dumps({"engine": best, "milliseconds": milliseconds}))
+        return engines[best]
+
+    def _measured(self) -> str | None:
+        """What is known to be the fastest."""
+        try:
+            found = json.loads(self._kept_choice().read_text())["engine"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+        return found if found == "keras" or found in _installed() else None
+
+    def _kept_choice(self) -> Path:
+        """Where the choice for networks of these settings on this machine lies, or would."""
+        known = places.settings(self.model)
+        network = dataclasses.asdict(known.sr_network) if known else self._digest()
+        machine = [_processor(), os.cpu_count(), *_versions()]
+        digest = hashlib.sha256(json.dumps([machine, network, known and known.scale], sort_keys=True).encode())
+        return _folder() / f"{digest.hexdigest()[:32]}.json"
+
+    def _file(self, name: str) -> Path:
+        return _folder() / f"{self._digest()}{_SUFFIXES[name]}"
+
+    def _digest(self) -> str:
+        """Of these very weights, and of what makes files of them."""
+        digest = hashlib.sha256(" ".join(_versions()).encode())
+        files = [] if places.keras_file(self.model) else [places.find(self.model) / places.CONFIG]
+        if isinstance(self.model, places.Blend):
+            digest.update(f"detail {self.model.detail}".encode())
+            files += self.model.files
+        else:
+            files.append(places.file_of(self.model))
+        for part in files:
+            digest.update(part.read_bytes())
+        return digest.hexdigest()[:32]
+
+
+def _installed() -> list[str]:
+    """The engines beside Keras that can be had."""
+    return [name for name, module in _MODULES.items() if find_spec(module)]
+
+
+def _seconds(engine, times: int = 5) -> float:
+    """A tile's time: half of a row of two, the best of a few."""
+    lr = np.random.default_rng(0).random((2, _MEASURED, _MEASURED, 3), np.float32)
+    found = []
+    for _ in range(times):
+        start = time.perf_counter()
+        for _ in range(4):
+            engine(lr)
+        found.append((time.perf_counter() - start) / 8)
+    return min(found)
+
+
+def _folder() -> Path:
+    return Path(platformdirs.user_cache_dir("ssrvae_tf"))
+
+
+def _versions() -> list[str]:
+    found = [__version__]
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return found
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return f"{platform.processor()} {platform.machine()}"
+
+
+def _has_gpu() -> bool:
+    """Whether TensorFlow lists a GPU. It is asked only where there may be one, since it takes seconds to load."""
+    devices = Path("/dev")
+    if platform.system() == "Linux" and not (any(devices.glob("nvidia[0-9]*")) or (devices / "kfd").exists()):
+        return False
+    import tensorflow as tf
+
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 def _forget_oldest(folder: Path) -> None:
     """Keeps what was used last. Another process may have removed a file already."""
-    used = sorted(((file.stat().st_mtime, file) for file in folder.glob("*.tflite")), reverse=True)
-    for _, file in used[_KEPT:]:
-        file.unlink(missing_ok=True)
+    for suffix in _SUFFIXES.values():
+        used = sorted(((file.stat().st_mtime, file) for file in folder.glob(f"*{suffix}")), reverse=True)
+        for _, file in used[_KEPT:]:
+            file.unlink(missing_ok=True)
+            file.with_suffix(".bin").unlink(missing_ok=True)

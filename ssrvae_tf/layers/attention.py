@@ -108,7 +108,8 @@ class LocalAttention(keras.layers.Layer):
         geometry: add LR-Net's geometry prior, a small network on the true (dx, dy) offsets. The paper has none.
 
     Attributes:
-        bounded: of `local_relation`, for exports of few bits; False, and not part of the configuration.
+        bounded, in_blocks: of `local_relation`, for exports of few bits and for runtimes; False, and not part of the
+            configuration.
 
     Raises:
         ValueError: if C is not a multiple of `share`, or kernel_size is even.
@@ -119,7 +120,7 @@ class LocalAttention(keras.layers.Layer):
         if kernel_size % 2 == 0 or kernel_size < 1:
             raise ValueError(f"kernel_size is {kernel_size}: it must be odd")
         self.kernel_size, self.share, self.geometry = kernel_size, share, geometry
-        self.bounded = False
+        self.bounded = self.in_blocks = False
 
     def build(self, input_shape: Sequence) -> None:
         channels = input_shape[-1]
@@ -145,7 +146,8 @@ class LocalAttention(keras.layers.Layer):
         compiled = training and single and None not in x.shape[1:]
         prior = self._prior() if self.geometry else None
         operands = self.query(x), self.key(x), self.value(x)
-        mixed = local_relation(*operands, self.kernel_size, prior, compiled, training, self.bounded)
+        form = {"bounded": self.bounded, "in_blocks": self.in_blocks}
+        mixed = local_relation(*operands, self.kernel_size, prior, compiled, training, **form)
         return x + tf.cast(self.gate, x.dtype) * self.out(mixed)
 
     def _prior(self) -> tf.Tensor:

@@ -1,7 +1,8 @@
 """The core of local relation attention: a softmax over each pixel's window, without copies of the windows.
 
 In inference the window is unfolded by rows, then by columns: a small graph of operators that every exported format has,
-and no shape that is known only at run time. Automatic differentiation is right there, but holds whole windows.
+and no shape that is known only at run time. Automatic differentiation is right there, but holds whole windows. Runtimes
+that fuse a softmax between two matrix products get blocks of pixels instead, each with all pixels around it.
 
 In training the shifts stand one by one. A row of pixels and its maps are one axis (W * G), so that a shift by one pixel
 is a contiguous slice, and the channels that share a weight map lie on a leading axis (C / G, B, H, W * G), over which
@@ -14,10 +15,13 @@ from __future__ import annotations
 import functools
 from typing import Callable, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 # The key of a pixel outside the image: its distance is finite in float32 and its weight is exactly 0.
 _FAR = 1e18
+_NEVER = -1e30  # a logit whose weight is exactly 0
+_BLOCK = 8  # side, in pixels
 
 
 def local_relation(
@@ -29,6 +33,7 @@ def local_relation(
     jit_compile: bool = False,
     training: bool = True,
     bounded: bool = False,
+    in_blocks: bool = False,
 ) -> tf.Tensor:
     """Mix every pixel's window by how alike query and keys are (eqs. 10-11).
 
@@ -47,6 +52,8 @@ def local_relation(
             inference alone: operators that every exported format has, and a backward pass that holds whole windows.
         bounded: in inference, let no intermediate result be much larger than query and key, for arithmetic of 16 bits.
             Slower.
+        in_blocks: in inference, of blocks of 8x8 pixels by products of matrices. Four times as many weights, of
+            which most are 0, in a small part of the operators.
 
     Returns:
         (B, H, W, C) in value's dtype; the arithmetic is float32.
@@ -62,7 +69,8 @@ def local_relation(
     share = channels // maps
     if not (training or jit_compile):
         operands = [tf.cast(each, tf.float32) for each in (query, key, value, *([] if prior is None else [prior]))]
-        return tf.cast(_unfolded(kernel_size, share, bounded, *operands), value.dtype)
+        mixed = _in_blocks(kernel_size, *operands) if in_blocks else _unfolded(kernel_size, share, bounded, *operands)
+        return tf.cast(mixed, value.dtype)
     batch, height, width = tf.unstack(tf.shape(value)[:3])
 
     def rows(tensor: tf.Tensor) -> tf.Tensor:
@@ -124,6 +132,63 @@ def _unfolded(
     mixed /= tf.reduce_sum(weights, [0, 1])  # (C / G, B, H, W, G)
     # Of tf.unstack here, TFLite's converter makes a wrong reshape, once the shapes are known.
     return tf.concat([mixed[index] for index in range(share)], -1)
+
+
+def _in_blocks(size: int, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *prior: tf.Tensor) -> tf.Tensor:
+    """`local_relation` in inference, of float32.
+
+    softmax_s(-(q - k_s)^2) = softmax_s(2 q k_s - k_s^2), a product of pairs (2 q, 1) and (k_s, -k_s^2). The key of a
+    block's first pixel is taken from all, which changes nothing but the rounding.
+    """
+    margin, maps, channels = size // 2, query.shape[-1], value.shape[-1]
+    side = max(_BLOCK, 2 * margin)  # a block and its next one hold all that the block sees
+    batch, height, width = tf.unstack(tf.shape(query)[:3])
+    down, across = -(-height // side), -(-width // side)  # blocks
+    count = batch * down * across
+
+    def own(tensor: tf.Tensor) -> tf.Tensor:
+        """(B, H, W, G) -> (blocks, G, side * side), filled up with zeros."""
+        tensor = tf.pad(tensor, [[0, 0], [0, down * side - height], [0, across * side - width], [0, 0]])
+        tensor = tf.reshape(tensor, [batch, down, side, across, side, maps])
+        return tf.reshape(tf.transpose(tensor, [0, 1, 3, 5, 2, 4]), [count, maps, side * side])
+
+    def around(tensor: tf.Tensor, fill: float = 0.0) -> tf.Tensor:
+        """(B, H, W, C) -> (B, down, side + size - 1, across, side + size - 1, C)."""
+        below, right = (down + 1) * side - height - margin, (across + 1) * side - width - margin
+        tensor = tf.pad(tensor, [[0, 0], [margin, below], [margin, right], [0, 0]], constant_values=fill)
+        tensor = tf.reshape(tensor, [batch, down + 1, side, (across + 1) * side, tensor.shape[-1]])
+        tensor = tf.concat([tensor[:, :-1], tensor[:, 1:, : 2 * margin]], 2)
+        tensor = tf.reshape(tensor, [batch, down, side + 2 * margin, across + 1, side, tensor.shape[-1]])
+        return tf.concat([tensor[:, :, :, :-1], tensor[:, :, :, 1:, : 2 * margin]], 4)
+
+    seen = (side + 2 * margin) ** 2
+    queries = own(query)
+    keys = tf.reshape(tf.transpose(around(key, _FAR), [0, 1, 3, 5, 2, 4]), [count, maps, seen])
+    first = own(key)[..., :1]
+    queries, keys = queries - first, keys - first
+    logits = tf.matmul(
+        tf.stack([2.0 * queries, tf.ones_like(queries)], -1), tf.stack([keys, -keys * keys], -2)
+    )  # (blocks, G, side * side, seen)
+    logits += _of_shifts(size, side, *prior)
+    values = tf.reshape(around(value), [batch, down, side + 2 * margin, across, side + 2 * margin, -1, maps])
+    values = tf.reshape(tf.transpose(values, [0, 1, 3, 6, 2, 4, 5]), [count, maps, seen, channels // maps])
+    mixed = tf.matmul(tf.nn.softmax(logits), values)  # (blocks, G, side * side, C / G)
+    mixed = tf.reshape(mixed, [batch, down, across, maps, side, side, channels // maps])
+    mixed = tf.reshape(tf.transpose(mixed, [0, 1, 4, 2, 5, 6, 3]), [batch, down * side, across * side, channels])
+    return mixed[:, :height, :width]
+
+
+def _of_shifts(size: int, side: int, *prior: tf.Tensor) -> tf.Tensor:
+    """What is added to the logits of a block: (side * side, (side + size - 1)^2), or (G, ...) with a prior: that in a
+    pixel's window, and outside what makes weights 0."""
+    shifts = np.arange(side + size - 1) - np.arange(side)[:, None]  # (pixel, seen) along one axis
+    inside = (shifts >= 0) & (shifts < size)
+    inside = (inside[:, None, :, None] & inside[None, :, None, :]).reshape(side * side, -1)
+    if not prior:
+        return tf.constant(np.where(inside, 0.0, _NEVER), tf.float32)
+    number = (shifts[:, None, :, None] * size + shifts[None, :, None, :]).reshape(side * side, -1)
+    rows = tf.pad(tf.reshape(prior[0], [size * size, -1]), [[0, 1], [0, 0]], constant_values=_NEVER)
+    return tf.transpose(tf.gather(rows, np.where(inside, number, size * size)), [2, 0, 1])
 
 
 @functools.lru_cache(maxsize=None)

@@ -45,6 +45,7 @@ class Photo:
         xmp: the packet, None if there is none.
         dots_per_inch: (x, y), None if the file has none.
         note: what a reader should know, such as that only the first frame is here; "" for nothing.
+        computed_by: the runtime and precision of a result, which goes into its record; "" for none.
     """
 
     pixels: np.ndarray
@@ -53,6 +54,7 @@ class Photo:
     xmp: bytes | None = None
     dots_per_inch: tuple[float, float] | None = None
     note: str = ""
+    computed_by: str = ""
 
 
 def measure(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[int, int]:
@@ -345,7 +347,7 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0, made:
     path = Path(path)
     kind = SUFFIXES[path.suffix.lower()]
     if made:
-        xmp = records.with_record(photo.xmp, made)
+        xmp = records.with_record(photo.xmp, made, photo.computed_by)
         photo = dataclasses.replace(
             photo, xmp=xmp if len(xmp or b"") <= _LONGEST_XMP.get(kind, math.inf) else photo.xmp
         )

@@ -1,7 +1,8 @@
 """What made a result, kept in the result: whole when that is, and wherever it goes.
 
 A record is a line of JSON that is the same for the same photo, network and options, on whatever machine. It lies in the
-file's XMP packet, which all formats of results have, beside what the photo's own says.
+file's XMP packet, which all formats of results have, beside what the photo's own says. What computed it lies beside the
+record: other engines give the same pixels but for roundings, and do not make results anew. Precisions below float32 do.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ssrvae_tf.photos.formats import SUFFIXES, open_image, packet_of
 _RDF = b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
 _OPEN, _CLOSE = b'<rdf:Description %s rdf:about="" xmlns:ssrvae_tf="urn:ssrvae_tf:" ssrvae_tf:made="' % _RDF, b'"/>'
 # By the letter: programs that edit a picture write it in another way, and what they made of it is not to be replaced.
-_OURS = re.compile(re.escape(_OPEN) + b'([^"]*)' + re.escape(_CLOSE))
+_OURS = re.compile(re.escape(_OPEN) + b'([^"]*)(?:" ssrvae_tf:computed_by="[^"]*)?' + re.escape(_CLOSE))
 _EMPTY = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
 
 
@@ -40,6 +41,7 @@ def of_result(
     overlap: int,
     strength: float,
     detail: float | None = None,
+    precision: str = "float32",
     **_,
 ) -> str:
     """What makes an enlarged photo: whatever changes its pixels.
@@ -48,13 +50,14 @@ def of_result(
         target: its name.
         photo: bytes of the file that the photo comes in.
         model: by `ssrvae_tf.inference.identity`.
-        scale, quality, tile, overlap, strength: as for `ssrvae_tf.upscale.upscale_files`.
+        scale, quality, tile, overlap, strength, precision: as for `ssrvae_tf.upscale.upscale_files`.
         detail: of two sets of weights; None: there is one, and nothing is said.
     """
     quality = quality if SUFFIXES[Path(target).suffix.lower()] in ("jpeg", "webp") else None
     numbers = {"scale": float(scale), "strength": float(strength), "overlap": int(overlap)}
     numbers.update({} if detail is None else {"detail": float(detail)})
-    return record(photo=photo, model=model, quality=quality, tile=str(tile), **numbers)
+    lower = {} if precision == "float32" else {"precision": precision}
+    return record(photo=photo, model=model, quality=quality, tile=str(tile), **numbers, **lower)
 
 
 def of_pair(photo: int | None, style: str, looks: str | None, inside: str, number: int, seed: int) -> str:
@@ -75,13 +78,14 @@ def of_photos(photos: Iterable[tuple[str, int]]) -> str:
     return hashlib.sha256(os.fsencode(lines)).hexdigest()[:16]
 
 
-def with_record(packet: bytes | None, made: str) -> bytes | None:
-    """A photo's XMP packet with a record, in the place of an earlier one.
+def with_record(packet: bytes | None, made: str, computed_by: str = "") -> bytes | None:
+    """A photo's XMP packet with a record, in the place of an earlier one, and with what computed it.
 
     A packet that is not understood comes back as it was.
     """
     packet = _OURS.sub(b"", packet or _EMPTY)
-    ours = _OPEN + html.escape(made).encode() + _CLOSE
+    by = f'" ssrvae_tf:computed_by="{html.escape(computed_by)}' if computed_by else ""
+    ours = _OPEN + (html.escape(made) + by).encode() + _CLOSE
     before, end, after = packet.rpartition(b"</rdf:RDF>")
     if not end:
         ours = b"<rdf:RDF %s>%s</rdf:RDF>" % (_RDF, ours)
@@ -122,7 +126,9 @@ def difference(before: str, now: str) -> str:
     """What differs between two records, as "strength 0.7, now 1.0"; "" if nothing does."""
     try:
         old, new = json.loads(before), json.loads(now)
+        unsaid = {"precision": "float32"} if "precision" in {**old, **new} else {}
+        old, new = {**unsaid, **old}, {**unsaid, **new}
         names = [name for name in new if old.get(name) != new[name]]
-    except (ValueError, AttributeError):  # of another program, or damaged
+    except (ValueError, TypeError):  # of another program, or damaged
         return "another record"
     return "; ".join(f"{name} {old.get(name, '?')}, now {new[name]}" for name in names) or "other options"

@@ -39,7 +39,8 @@ def test_an_overlap_falls_along_a_raised_cosine():
 
 
 def test_tiles_are_no_larger_than_they_must_be():
-    assert axis(65, 64, 16).tile == 41  # two of 64 would do nearly everything twice
+    assert axis(65, 64, 16).tile == 48  # two of 64 would do nearly everything twice
+    assert [axis(length, 50, 8).tile for length in (60, 80, 90)] == [40, 48, 50], "multiples of 8 below the longest"
 
 
 @pytest.mark.parametrize("size", [(5, 7), (16, 16), (50, 21), (33, 90)])

@@ -11,6 +11,7 @@ from tests.layers import reference
 FORMS = {
     "inference": {"training": False},
     "bounded": {"training": False, "bounded": True},
+    "blocks": {"training": False, "in_blocks": True},
     "training": {},
     "jit": {"jit_compile": True},
 }
@@ -47,13 +48,15 @@ def relate(inputs, size, form):
 @pytest.mark.parametrize(
     "batch, height, width, maps, channels, size, forms",
     [
-        (1, 1, 1, 1, 1, 7, ("inference", "bounded", "training")),
+        (1, 1, 1, 1, 1, 7, ("inference", "bounded", "blocks", "training")),
         (1, 1, 1, 1, 1, 3, ("jit",)),
-        (1, 2, 9, 1, 3, 5, ("inference", "bounded", "training")),
-        (2, 5, 4, 2, 6, 3, ("inference", "bounded", "training", "jit")),
-        (1, 8, 9, 3, 3, 7, ("inference", "bounded", "training")),
-        (3, 4, 3, 2, 4, 1, ("inference", "bounded", "training")),
-        (1, 3, 3, 2, 2, 9, ("inference", "bounded", "training")),
+        (1, 2, 9, 1, 3, 5, ("inference", "bounded", "blocks", "training")),
+        (2, 5, 4, 2, 6, 3, ("inference", "bounded", "blocks", "training", "jit")),
+        (1, 8, 9, 3, 3, 7, ("inference", "bounded", "blocks", "training")),
+        (3, 4, 3, 2, 4, 1, ("inference", "bounded", "blocks", "training")),
+        (2, 17, 9, 2, 4, 7, ("blocks",)),
+        (1, 12, 25, 1, 2, 11, ("blocks",)),
+        (1, 3, 3, 2, 2, 9, ("inference", "bounded", "blocks", "training")),
     ],
 )
 def test_local_relation_is_equations_10_and_11(rng, batch, height, width, maps, channels, size, prior, forms):

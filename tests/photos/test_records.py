@@ -76,3 +76,20 @@ def test_what_differs_is_told():
     now = records.record(model="b2", strength=1.0, tile="auto")
     assert records.difference(records.record(model="b2", strength=0.7, tile="auto"), now) == "strength 0.7, now 1.0"
     assert records.difference("no JSON", now) == records.difference("[]", now) == "another record"
+
+
+def test_what_computed_a_result_lies_beside_its_record(tmp_path):
+    photo = Photo(np.zeros((4, 5, 3), np.uint8), computed_by='a "runtime", float32')
+    path = files.write(photo, tmp_path / "a.png", made=RECORD)
+    assert records.made(path) == RECORD
+    assert b'computed_by="a &quot;runtime&quot;, float32"' in files.packet(path)
+    again = records.with_record(files.packet(path), RECORD, "another")
+    assert records.find(again) == RECORD and again.count(b"computed_by") == 1
+
+
+def test_lower_precisions_are_part_of_a_record_and_float32_need_not_be_told():
+    options = ("a.png", 7, "b2", 4, 95, "auto", 8, 1.0)
+    whole, low = records.of_result(*options), records.of_result(*options, precision="bfloat16")
+    assert "precision" not in whole and whole == records.of_result(*options, precision="float32")
+    assert records.difference(whole, low) == "precision float32, now bfloat16"
+    assert records.difference(low, whole) == "precision bfloat16, now float32"

@@ -1,0 +1,58 @@
+"""SR networks as OpenVINO files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.exporting.inference_form import inference_form
+from ssrvae_tf.exporting.networks import network_file
+from ssrvae_tf.inference.engines import KerasEngine
+from ssrvae_tf.inference.openvino_engine import OpenVINOEngine
+from ssrvae_tf.loading.openvino_files import openvino
+from ssrvae_tf.photos.writing import replacing
+from ssrvae_tf.terminal import saying
+
+_MOST = 1e-4
+_SIZES = ((32, 32), (17, 30))  # of what is compared
+
+
+def export_openvino(model: keras.Model, path: str | os.PathLike) -> Path:
+    """Write a network for OpenVINO, `path` and the same name with .bin, beside and renamed, once it agrees with Keras.
+
+    `lr` float32 (B, H, W, 3) in [0, 1] -> `sr` (B, scale H, scale W, 3), any B, H and W from 1 on.
+
+    Raises:
+        UserError: if OpenVINO is not installed, the model is a StyleVAE, the files cannot be written, or the two
+            disagree.
+    """
+    path = Path(path)
+    if path.suffix != ".xml":
+        raise UserError(f"--openvino {path}: a name that ends in .xml is wanted")
+    with network_file(model, path, "--openvino", "OpenVINO") as part:
+        try:
+            runtime = openvino()
+        except (ImportError, OSError) as error:
+            raise UserError(f"--openvino: it does not load here ({one_line(error)}): pip install openvino") from error
+        form = inference_form(model)
+        spec = [tf.TensorSpec([None, None, None, 3], tf.float32, name="lr")]
+        with saying(f"making {path}"):
+            function = tf.function(lambda lr: {"sr": form(lr)}, input_signature=spec).get_concrete_function()
+            with replacing(path.with_suffix(".bin")) as numbers:
+                runtime.serialize(runtime.convert_model(function), os.fspath(part), os.fspath(numbers))
+                engine = OpenVINOEngine(part, model.scale, numbers=numbers)
+                apart = max(_apart(KerasEngine(model), engine, size) for size in _SIZES)
+                if apart > _MOST:
+                    raise UserError(f"--openvino {path}: it differs from Keras by {apart:.1e}: not written")
+        print(f"largest difference to Keras {apart:.1e}")
+    return path
+
+
+def _apart(keras_engine: KerasEngine, engine: OpenVINOEngine, size: tuple[int, int]) -> float:
+    lr = np.random.default_rng(0).random((2, *size, 3), np.float32)
+    return float(np.abs(engine(lr) - keras_engine(lr)).max())

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+from tiny_runs import small_style_vae
+
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.exporting import openvino
+from ssrvae_tf.exporting.openvino import export_openvino
+from ssrvae_tf.models import EDSR
+
+
+def test_two_files_are_written_once_they_agree_with_keras(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("openvino", reason="needs OpenVINO")
+    monkeypatch.setattr(openvino, "_MOST", -1.0)
+    with pytest.raises(UserError, match=r"a.xml: it differs from Keras by .*: not written"):
+        export_openvino(EDSR(2, 8, 1), tmp_path / "a.xml")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    assert export_openvino(EDSR(2, 8, 1), tmp_path / "a.xml") == tmp_path / "a.xml"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.bin", "a.xml"]
+    printed = capsys.readouterr()
+    assert printed.out.startswith("largest difference to Keras") and not printed.err
+
+
+def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="ends in .xml"):
+        export_openvino(EDSR(2, 8, 1), tmp_path / "a.bin")
+    with pytest.raises(UserError, match="StyleVAE"):
+        export_openvino(small_style_vae(), tmp_path / "a.xml")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(UserError, match="pip install openvino"):
+        export_openvino(EDSR(2, 8, 1), tmp_path / "a.xml")
