@@ -244,11 +244,11 @@ def test_a_style_model_is_refused(photo):
 
 def test_a_name_is_loaded(photo, monkeypatch):
     loading = type(sys)("ssrvae_tf.loading.models")
-    known = {"faces-x4": BicubicNetwork(), "other": BicubicNetwork(scale=2)}
+    known = {"faces-x4": BicubicNetwork(), "faces-x4-clean": BicubicNetwork(scale=2)}
     loading.load = lambda model: known[os.fspath(model)]
     monkeypatch.setitem(sys.modules, "ssrvae_tf.loading.models", loading)
     assert upscale(photo).shape == (124, 88, 3)
-    assert upscale(photo, "other").shape == (62, 44, 3)
+    assert upscale(photo, "faces-x4-clean").shape == (62, 44, 3)
 
 
 def test_the_detail_reaches_the_model_by_name_and_no_other(photo, monkeypatch):
