@@ -15,9 +15,11 @@ from ssrvae_tf.models.steps import Stepper
 # Mean high-pass of a small photo, of 1, at which invented detail begins to be asked for, and where it is in full.
 _SOFT, _SHARP = 0.004, 0.014
 _SHIFT = 7
-# The cheapest texture is one pattern in each small photo's pixel. Dear enough that other texture is cheaper.
+# The cheapest texture is one pattern in each small photo's pixel, or in each two. Dear enough that other is cheaper.
 _LATTICE_WEIGHT = 4.0
 _WINDOW = 5
+_EXCESS_WEIGHT = 2.0
+_NEIGHBOURHOOD = 9
 _BLUR = 9  # LR pixels over which small photos have their true colours, however blurred they are
 
 
@@ -129,6 +131,7 @@ class Adversary:
             terms["adversarial"] = self.weight, looks_real(scores[1], everywhere)
         elif self.discriminator:
             terms["lattice"] = _LATTICE_WEIGHT, lattice(sr, hr, lr, pairs)
+            terms["excess"] = _EXCESS_WEIGHT, excess(sr[:pairs], hr[:pairs])
             gate = invites_detail(lr)
             shown = self._shown(sr, hr, lr, step, pairs)
             of_hr, of_sr = zip(*(tf.split(each, 2) for each in self.discriminator(shown)))
@@ -174,15 +177,28 @@ def drift(sr: tf.Tensor, lr: tf.Tensor) -> tf.Tensor:
 
 
 def lattice(sr: tf.Tensor, hr: tf.Tensor, lr: tf.Tensor, pairs: tf.Tensor | None = None) -> tf.Tensor:
-    """How strong a pattern is that comes again in each pixel of the small photo.
+    """How strong a pattern is that comes again in each pixel of the small photo, or in each second one.
 
     The mean |.| of what the fine detail of each of its scale^2 sub-pixels differs by from the truth's, on the average
-    of 5x5 neighbours: texture that does not repeat averages out. Photos from number `pairs` on have no truth, and
-    should have no such pattern.
+    of 5x5 neighbours, and the same of twice the scale: texture that does not repeat averages out. Photos from number
+    `pairs` on have no truth, and should have no such pattern.
     """
     scale = sr.shape[1] // lr.shape[1]
     error = sr - hr if pairs is None else tf.concat([sr[:pairs] - hr[:pairs], sr[pairs:]], 0)
-    return tf.reduce_mean(tf.abs(local_mean(tf.nn.space_to_depth(high_pass(error), scale), _WINDOW)))
+    error, found = high_pass(error), []
+    for period, window in ((scale, _WINDOW), (2 * scale, (_WINDOW + 1) // 2)):
+        whole = error[:, : sr.shape[1] // period * period, : sr.shape[2] // period * period]
+        found.append(tf.reduce_mean(tf.abs(local_mean(tf.nn.space_to_depth(whole, period), window))))
+    return tf.add_n(found) / 2.0
+
+
+def excess(sr: tf.Tensor, hr: tf.Tensor) -> tf.Tensor:
+    """How much more fine texture results have than the truth, where that is smooth: stipple on skin, not hair.
+
+    The mean of relu(E(sr) - E(hr)), where E is the mean |high-pass| of a 9x9 neighbourhood.
+    """
+    strength = [local_mean(tf.abs(high_pass(each)), _NEIGHBOURHOOD) for each in (sr, hr)]
+    return tf.reduce_mean(tf.nn.relu(strength[0] - strength[1]))
 
 
 def relative_l1(made: Iterable[tf.Tensor], true: Iterable[tf.Tensor], weights: tf.Tensor | float = 1.0) -> tf.Tensor:

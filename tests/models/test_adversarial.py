@@ -7,7 +7,15 @@ import tensorflow as tf
 
 from ssrvae_tf.layers import local_mean
 from ssrvae_tf.models import EDSR
-from ssrvae_tf.models.adversarial import Adversary, PairDiscriminator, drift, invites_detail, lattice, relative_l1
+from ssrvae_tf.models.adversarial import (
+    Adversary,
+    PairDiscriminator,
+    drift,
+    excess,
+    invites_detail,
+    lattice,
+    relative_l1,
+)
 from ssrvae_tf.models.gan_losses import logistic, looks_real
 from tests.layers import reference
 
@@ -67,6 +75,21 @@ def test_a_pattern_that_repeats_in_each_pixel_is_a_lattice_and_texture_is_not():
     assert unknown == pytest.approx(strong, rel=1e-3)
 
 
+def test_a_pattern_of_two_pixels_is_a_lattice_too():
+    lr, hr = tf.constant(random(1, 16, 16, 3)), tf.constant(random(1, 64, 64, 3, seed=1))
+    signs = np.indices((64, 64)).sum(0) // 4 % 2 * 2 - 1  # turns in each pixel, so that 4x4 averages see nothing
+    pattern = np.tile(np.random.default_rng(2).choice([-0.1, 0.1], (4, 4)), (16, 16)) * signs
+    found = float(lattice(hr + pattern[None, :, :, None].astype("float32"), hr, lr))
+    assert found > 0.015
+
+
+def test_texture_is_in_excess_where_the_truth_is_smooth_only():
+    smooth, rough = tf.fill([1, 32, 32, 3], 0.5), tf.constant(random(1, 32, 32, 3))
+    stipple = 0.5 + 0.1 * tf.constant(random(1, 32, 32, 3, seed=1))
+    assert float(excess(stipple, smooth)) > 0.01
+    assert float(excess(smooth, stipple)) == float(excess(stipple, rough)) == 0
+
+
 def test_the_discriminator_is_its_equation():
     discriminator = PairDiscriminator((2, 3, 4))
     photo, enlarged = random(1, 8, 8, 3), random(1, 8, 8, 3, seed=1)
@@ -118,7 +141,8 @@ def test_a_step_moves_both_players_and_stays_finite(unpaired):
     lr, hr = tf.constant(random(2, 8, 8, 3)), tf.constant(random(2, 32, 32, 3, seed=1))
     inputs = {"lr": lr, "real": lr[::-1], "sharp": hr[::-1]} if unpaired else lr
     figures = model.train_step((inputs, hr))
-    terms = {"perceptual", "adversarial", "matching", "lattice", "critic"} | ({"drift"} if unpaired else set())
+    terms = {"perceptual", "adversarial", "matching", "lattice", "excess", "critic"}
+    terms |= {"drift"} if unpaired else set()
     assert set(figures) == {"loss", "colour", "gradient_norm"} | terms
     assert all(np.isfinite(float(value)) for value in figures.values())
     for player, values in zip(players, before):
