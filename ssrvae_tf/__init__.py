@@ -10,7 +10,6 @@ Both names are resolved at their first use, so importing the package costs nothi
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-if sys.argv[:1] == ["-m"]:  # python -m ssrvae_tf.X: its own lines would drown in TensorFlow's start-up log
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if sys.argv[:1] == ["-m"]:  # python -m ssrvae_tf.X
+    importlib.import_module("ssrvae_tf.terminal").quiet_start()
 
 _HOME = {"load": "ssrvae_tf.loading.models", "upscale": "ssrvae_tf.inference.enlarger"}
 

@@ -11,7 +11,7 @@ import sys
 import argcomplete
 
 import ssrvae_tf
-from ssrvae_tf import command_line
+from ssrvae_tf import command_line, terminal
 from ssrvae_tf.errors import UserError, exit_cleanly
 
 COMMANDS = {
@@ -54,7 +54,7 @@ def main() -> int | None:
         raise UserError(f"{name}: a command is wanted first: {', '.join(COMMANDS)}")
     if completing:
         os.environ["_ARGCOMPLETE"] = "2"  # words before those that the command itself completes
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up log would drown a command's own lines
+    terminal.quiet_start()
     command_line.program = "ssrvae {}"
     sys.argv[:] = [f"ssrvae {name}", *([] if completing else words[1:])]
     return importlib.import_module(f"ssrvae_tf.{name}").main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import sys
@@ -98,6 +99,32 @@ def _held_back() -> Iterator[None]:
             told = b"".join(line for line in held if not _CHATTER.match(line))
             if told:
                 os.write(2, (_CLEARED.encode() if sys.stderr.isatty() else b"") + told)
+
+
+def quiet_start() -> None:
+    """For commands, whose own lines would drown in what TensorFlow writes when it is imported; unless the user has set
+    TF_CPP_MIN_LOG_LEVEL, which later versions do not follow before they are."""
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _QuietTensorFlow())
+
+
+class _QuietTensorFlow:
+    """Finds TensorFlow as Python does, once, and has it `hushed` while it is imported."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec:
+            execute = spec.loader.exec_module
+
+            def quietly(module):
+                with hushed():
+                    execute(module)
+
+            spec.loader.exec_module = quietly
+        return spec
 
 
 def _is_native() -> bool:

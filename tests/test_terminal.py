@@ -126,3 +126,10 @@ def test_commands_say_what_they_load_before_they_do(tmp_path, words):
 def test_a_log_gets_none_of_it():
     code = "from ssrvae_tf.terminal import saying\nwith saying('loading'): pass"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).stderr == b""
+
+
+def test_a_command_starts_tensorflow_without_a_word_of_its_own():
+    code = "from ssrvae_tf import terminal\nterminal.quiet_start()\nimport tensorflow as tf\nprint(int(tf.constant(1)))"
+    others = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, env=others)
+    assert (done.stdout, done.stderr) == (b"1\n", b"")

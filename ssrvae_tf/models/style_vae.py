@@ -235,6 +235,9 @@ class StyleVAE(keras.Model):
         self.optimizer.build(self.optimized_variables)
         self.critic_optimizer.build(self._critic_variables)
 
+    def build(self, input_shape=None):
+        self.build_networks()
+
     def for_inference(self) -> StyleVAE:
         """A copy without what only training needs."""
         copy = type(self).from_config(self.get_config())
