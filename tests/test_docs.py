@@ -33,7 +33,7 @@ from ssrvae_tf.models import EDSR
 from ssrvae_tf.photos.samples import sample_photos
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "serving" / "README.md"]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "serving" / "README.md"]
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 # What serving/README.md says needs a server: tests/serving/test_serving_readme.py types it.
 TYPED_HERE = [name for name in NAMES if name != "serving/README.md"]
