@@ -235,7 +235,7 @@ class StyleVAE(keras.Model):
         self.optimizer.build(self.optimized_variables)
         self.critic_optimizer.build(self._critic_variables)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Sequence | None = None) -> None:
         self.build_networks()
 
     def for_inference(self) -> StyleVAE:
