@@ -218,7 +218,7 @@ class _Choice:
         """What is known to be the fastest."""
         try:
             found = json.loads(self._kept_choice().read_text())["engine"]
-        except (OSError, ValueError, LookupError, TypeError):
+        except (UserError, OSError, ValueError, LookupError, TypeError):  # no such model, or nothing is known of it
             return None
         return found if found == "keras" or found in _installed() else None
 
