@@ -247,7 +247,7 @@ def _network(model, server: str | None, device: str | None, pixels: int, engine:
         return ServerEngine(_client(server, model))
     from ssrvae_tf.inference.fast_engine import fastest
 
-    with _on(device), saying(f"loading {model if isinstance(model, (str, os.PathLike)) else 'the model'}"):
+    with _on(device):
         return fastest(model, pixels, engine, precision, device)
 
 

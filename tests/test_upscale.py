@@ -202,9 +202,26 @@ def test_results_that_other_options_made_are_made_again(photo, tmp_path, capsys,
     assert run(photo, "--out", out, *then.split()) == 0
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [str(out)] * 2 and out.read_bytes() != before
-    assert printed.err == f"1 results were made otherwise, such as {out} ({difference}): they are made again\n"
+    told = printed.err.splitlines()[-1]
+    assert told == f"1 results were made otherwise, such as {out} ({difference}): they are made again"
     assert run(photo, "--out", out, *then.split()) == 0
     assert "is there already" in capsys.readouterr().out
+
+
+def test_the_engine_is_told_and_recorded_and_another_makes_nothing_again(photo, monkeypatch, capsys):
+    run(photo)
+    assert capsys.readouterr().err.startswith("faces-x4: Keras ")
+    result = photo.with_name("face_x4.png")
+    assert b'computed_by="Keras ' in photo_files.packet(result)
+    before = result.read_bytes()
+    assert run(photo, "--engine", "litert") == 0 and result.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--engine keras", "--precision bfloat16"])
+def test_a_server_computes_by_itself(photo, capsys, option):
+    assert run(photo, "--server", "http://localhost:1", *option.split()) == 2
+    told = "error: --server: it computes by itself: leave --engine and --precision out\n"
+    assert capsys.readouterr().err == told
 
 
 def test_the_result_of_another_photo_of_that_name_is_made_again(photo, capsys):
@@ -343,7 +360,7 @@ def test_sheets_of_results_that_are_there_are_drawn_without_the_network(folder, 
     assert run(folder, "--recursive", "--out", out, "--compare") == 1
     printed = capsys.readouterr()
     assert printed.out == f"0 written to {out}, 4 were there before, 3 failed\n"
-    assert printed.err.splitlines()[0] == f"before and after: {out}/compare_x4/before_after.html"
+    assert f"before and after: {out}/compare_x4/before_after.html" in printed.err.splitlines()
     assert models["faces-x4"].batches == []
     assert sorted(names(out / "compare_x4")) == sorted(["before_after.html", *(f"{name}.jpg" for name in GOOD)])
     models["faces-x4"].shift = 0.3

@@ -23,8 +23,6 @@ from ssrvae_tf.photos import records
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import suffixes
 
-_MANY = 10**9  # pixels: what is worth a pipeline is worth a fast engine
-
 
 class _PhotoHandler(ModelHandler):
     def batch_elements_kwargs(self):
@@ -46,7 +44,8 @@ class UpscaleHandler(_PhotoHandler):
         self._model, self._asked, self._settings = model, (engine, precision), settings
 
     def load_model(self):
-        return _OneAtATime(fastest(self._model, _MANY, *self._asked))
+        # Unless one engine is asked for, what is there: many processes at once would each make files.
+        return _OneAtATime(fastest(self._model, 0, *self._asked))
 
     def run_inference(self, batch, model, inference_args=None):
         return [

@@ -29,6 +29,7 @@ from ssrvae_tf.inference.engines import engine as engine_for
 from ssrvae_tf.inference.openvino_engine import OpenVINOEngine
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos.writing import replacing
+from ssrvae_tf.terminal import saying
 
 ENGINES = ("openvino", "litert", "keras")
 PRECISIONS = ("float32", "bfloat16")
@@ -86,7 +87,7 @@ def fastest(model, pixels: int, engine: str = "auto", precision: str = "float32"
         if engine != "auto" or precision != "float32":
             asked = f"--engine {engine}" if engine != "auto" else f"--precision {precision}"
             raise UserError(f"{asked}: only for shipped weights and runs; what is exported or served runs as it is")
-        return engine_for(model)
+        return _loaded(model)
     on_processor = device is None or device.lower().split(":")[0] == "cpu"
     if not on_processor and (engine not in ("auto", "keras") or precision != "float32"):
         raise UserError(f"--device {device}: only for Keras in float32: leave --engine and --precision out")
@@ -95,13 +96,19 @@ def fastest(model, pixels: int, engine: str = "auto", precision: str = "float32"
     model = places.chosen(model)
     known = places.settings(model)
     if engine == "keras" or not on_processor or (known and known.stage != "sr"):
-        return engine_for(model)
+        return _loaded(model)
     choice = _Choice(model)
     if precision == "bfloat16":
         engine = "openvino"
     if engine != "auto":
         return choice.of(engine, precision)
     return choice.fastest(pixels, device)
+
+
+def _loaded(model):
+    """Its own engine, with Keras where it is one of ours."""
+    with saying(f"loading {model}") if isinstance(model, (str, os.PathLike)) else contextlib.nullcontext():
+        return engine_for(model)
 
 
 def _is_named(model) -> bool:
@@ -138,7 +145,7 @@ class _Choice:
         """That which a measurement found the fastest, or would if it were worth the while."""
         names, known = _installed(), self._measured()
         if not names or known == "keras" or (device is None and _has_gpu()):
-            return engine_for(self.model)
+            return _loaded(self.model)
         worthwhile = pixels >= _WORTH_A_FILE
         if known and (worthwhile or self._file(known).exists()):
             try:
@@ -152,7 +159,7 @@ class _Choice:
                 return self._measure(names)
             except _FAILURES as error:
                 print(f"{self.model} stays on the slower engine: {one_line(error)}", file=sys.stderr)
-        return engine_for(self.model)
+        return _loaded(self.model)
 
     def _made_and_opened(self, names: list[str], precision: str = "float32") -> dict:
         """Engines by name, whose files are there then."""
@@ -176,7 +183,7 @@ class _Choice:
 
     def _scale(self) -> int:
         known = places.settings(self.model)
-        return known.scale if known else engine_for(self.model).scale
+        return known.scale if known else _loaded(self.model).scale
 
     def _make(self, names: list[str]) -> None:
         """The files that are not there, in a process of its own, whose memory goes with it."""
@@ -199,7 +206,7 @@ class _Choice:
 
     def _measure(self, names: list[str]):
         """The fastest engine on a tile, Keras among them. Which it was is kept."""
-        engines, problems = {"keras": engine_for(self.model)}, []
+        engines, problems = {"keras": _loaded(self.model)}, []
         for name in names:
             try:
                 engines.update(self._made_and_opened([name]))
@@ -218,7 +225,7 @@ class _Choice:
         """What is known to be the fastest."""
         try:
             found = json.loads(self._kept_choice().read_text())["engine"]
-        except (OSError, ValueError, LookupError, TypeError):
+        except (UserError, OSError, ValueError, LookupError, TypeError):  # no such model, or nothing is known of it
             return None
         return found if found == "keras" or found in _installed() else None
 

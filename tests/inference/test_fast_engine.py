@@ -242,7 +242,6 @@ def test_other_weights_get_other_files_and_the_same_choice(made, monkeypatch):
 
 
 def test_each_detail_gets_its_own_file(run, monkeypatch):
-    pytest.importorskip("ai_edge_litert")
     commands = []
 
     def export(command, **_):
