@@ -35,8 +35,8 @@ from ssrvae_tf.training.run import fit
 from ssrvae_tf.upscale import upscale_files
 
 STEPS = 20
-# The most that two stacks may differ by; 0: not in a bit. Of what Keras upscales, which part of the values differs, each by
-# one gray level: a difference of 5e-7, that of the sums in attention, rounds a few to the other side.
+# The most that two stacks may differ by; 0: not in a bit. Of what Keras upscales, the part of the values that differs,
+# each by one gray level: a difference of 5e-7, which begins in attention, rounds a few to the other side.
 ALLOWED = {
     "predict": 1e-5,
     "upscale, by Keras": 1e-4,

@@ -146,6 +146,7 @@ def test_training_learns_in_every_precision(policy):
     keras.mixed_precision.set_global_policy(policy)
     model, (lr, hr) = SRNetwork(**SMALL), batch(8)
     model.compile(keras.optimizers.Adam(2e-3))
+    assert not model.jit_compile  # which Keras 3 would switch on
     assert model(lr).dtype == tf.float32
     before = float(tf.reduce_mean(tf.abs(model(lr) - hr)))
     model.fit(tf.data.Dataset.from_tensors((lr, hr)).repeat(25), verbose=0)

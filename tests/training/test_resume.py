@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import signal
 
+import keras
 import numpy as np
 import pytest
 from tiny_runs import AFTER_A_STEP, BEFORE_A_RENAME, PLAIN, broken_off, tiny, weights
@@ -72,6 +74,15 @@ def test_a_finished_run_says_so_and_more_epochs_go_on(photo_folder, tmp_path, ca
     assert "all 1 epochs are done; raise --epochs to go on" in capsys.readouterr().out
     after = weights(tmp_path / "run")
     assert all(np.array_equal(after[name], value) for name, value in before.items())
+
+    versions = tmp_path / "run" / "versions.json"
+    own = versions.read_text()
+    versions.write_text(json.dumps({**json.loads(own), "keras": "2.15.0" if keras.__version__ >= "3" else "3.15.1"}))
+    with pytest.raises(
+        UserError, match=f"begun with Keras .* start .* --init {versions.parent}"
+    ):
+        fit(dataclasses.replace(settings, epochs=2, steps_per_epoch=None))
+    versions.write_text(own)
     fit(dataclasses.replace(settings, epochs=2, steps_per_epoch=None))
     assert "going on after step 3 of 6" in capsys.readouterr().out
     assert [row["epoch"] for row in rows(tmp_path / "run")] == ["1", "2"]
