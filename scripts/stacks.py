@@ -29,7 +29,7 @@ from ssrvae_tf.exporting.tflite import export_tflite
 from ssrvae_tf.inference.engines import engine
 from ssrvae_tf.loading.models import build, save_weights
 from ssrvae_tf.loading.places import CONFIG, WEIGHTS
-from ssrvae_tf.models import StyleVAE
+from ssrvae_tf.models import EDSR, StyleVAE
 from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.training.run import fit
 from ssrvae_tf.upscale import upscale_files
@@ -84,6 +84,7 @@ def prepare(folder: Path) -> None:
     network = ssrvae_tf.load("faces-x4")
     export_saved_model(network, folder / "saved_model")
     export_tflite(network, folder / "model.tflite")
+    EDSR(4, 8, 1).save(folder / "edsr.keras")
     for stage in ("sr", "style"):
         start = settings(stage, folder)
         keras.utils.set_random_seed(0)
@@ -102,8 +103,8 @@ def answers(folder: Path) -> dict[str, np.ndarray]:
     """What this stack gives, by names that begin with one of `ALLOWED`."""
     photo = np.asarray(Image.open(folder / "photo.png"))
     found = {}
-    for name in ("faces-x4", "faces-x4-clean"):
-        found[f"predict, {name}"] = ssrvae_tf.load(name).predict(photo, verbose=0)
+    for name in ("faces-x4", "faces-x4-clean", folder / "edsr.keras"):
+        found[f"predict, {Path(name).name}"] = ssrvae_tf.load(name).predict(photo, verbose=0)
     lr, network = photo[None, :40, :48].astype(np.float32) / 255.0, ssrvae_tf.load("faces-x4")
     with tempfile.TemporaryDirectory() as work:
         own = export_saved_model(network, Path(work, "saved_model"))
