@@ -113,8 +113,9 @@ def answers(folder: Path) -> dict[str, np.ndarray]:
         own = export_tflite(network, Path(work, "model.tflite"))
         found["TFLite, its own"] = engine(own)(lr)
         found["TFLite, made for the comparison"] = engine(folder / "model.tflite")(lr)
-        for kind, model in (("Keras", "faces-x4"), ("LiteRT", str(folder / "model.tflite"))):
-            upscale_files([str(folder / "photo.png")], out=str(Path(work, f"{kind}.png")), model=model, engine="keras")
+        ways = (("Keras", "faces-x4", "keras"), ("LiteRT", str(folder / "model.tflite"), "auto"))
+        for kind, model, by in ways:
+            upscale_files([str(folder / "photo.png")], out=str(Path(work, f"{kind}.png")), model=model, engine=by)
             file = Path(work, f"{kind}.png")
             found[f"upscale, by {kind}"] = np.frombuffer(file.read_bytes(), np.uint8)
         with Image.open(Path(work, "Keras.png")) as made:
