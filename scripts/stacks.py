@@ -29,7 +29,7 @@ from ssrvae_tf.exporting.tflite import export_tflite
 from ssrvae_tf.inference.engines import engine
 from ssrvae_tf.loading.models import build, save_weights
 from ssrvae_tf.loading.places import CONFIG, WEIGHTS
-from ssrvae_tf.models import StyleVAE
+from ssrvae_tf.models import EDSR, StyleVAE
 from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.training.run import fit
 from ssrvae_tf.upscale import upscale_files
@@ -84,6 +84,7 @@ def prepare(folder: Path) -> None:
     network = ssrvae_tf.load("faces-x4")
     export_saved_model(network, folder / "saved_model")
     export_tflite(network, folder / "model.tflite")
+    EDSR(4, 8, 1).save(folder / "edsr.keras")
     for stage in ("sr", "style"):
         start = settings(stage, folder)
         keras.utils.set_random_seed(0)
@@ -102,8 +103,8 @@ def answers(folder: Path) -> dict[str, np.ndarray]:
     """What this stack gives, by names that begin with one of `ALLOWED`."""
     photo = np.asarray(Image.open(folder / "photo.png"))
     found = {}
-    for name in ("faces-x4", "faces-x4-clean"):
-        found[f"predict, {name}"] = ssrvae_tf.load(name).predict(photo, verbose=0)
+    for name in ("faces-x4", "faces-x4-clean", folder / "edsr.keras"):
+        found[f"predict, {Path(name).name}"] = ssrvae_tf.load(name).predict(photo, verbose=0)
     lr, network = photo[None, :40, :48].astype(np.float32) / 255.0, ssrvae_tf.load("faces-x4")
     with tempfile.TemporaryDirectory() as work:
         own = export_saved_model(network, Path(work, "saved_model"))
@@ -112,8 +113,9 @@ def answers(folder: Path) -> dict[str, np.ndarray]:
         own = export_tflite(network, Path(work, "model.tflite"))
         found["TFLite, its own"] = engine(own)(lr)
         found["TFLite, made for the comparison"] = engine(folder / "model.tflite")(lr)
-        for kind, model in (("Keras", "faces-x4"), ("LiteRT", str(folder / "model.tflite"))):
-            upscale_files([str(folder / "photo.png")], out=str(Path(work, f"{kind}.png")), model=model, engine="keras")
+        ways = (("Keras", "faces-x4", "keras"), ("LiteRT", str(folder / "model.tflite"), "auto"))
+        for kind, model, by in ways:
+            upscale_files([str(folder / "photo.png")], out=str(Path(work, f"{kind}.png")), model=model, engine=by)
             file = Path(work, f"{kind}.png")
             found[f"upscale, by {kind}"] = np.frombuffer(file.read_bytes(), np.uint8)
         with Image.open(Path(work, "Keras.png")) as made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -103,7 +104,7 @@ class ServingClientCase:
 
     def test_an_undecodable_image_is_refused_in_the_servers_words(self, client):
         refused = self.refusal(lambda: client.upscale_bytes([encoded(photo()), b"nothing"]))
-        assert "Unknown image file format. One of JPEG, PNG, GIF, BMP required." in str(refused)
+        assert re.search("Unknown image file format. One of JPEG,.* PNG, GIF, BMP.* required.", str(refused))
         assert "\n" in refused.message
 
     def test_an_unknown_model_version_or_signature_is_named(self, stand_in):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import socket
@@ -22,6 +23,10 @@ PREDICT_URL = re.compile(
 )
 MODEL_URL = re.compile(r"/v1/models(?:/([^/:]+))?(?:/versions/(\d+)|/labels/([^/:]+))?(?:/(metadata))?", re.IGNORECASE)
 METRICS_URL = "/monitoring/prometheus/metrics"
+
+# Fields that hold nothing are told as well; protobuf 5 calls this otherwise.
+_NAMES = ("including_default_value_fields", "always_print_fields_with_no_presence")
+_ALL_FIELDS = {name: True for name in _NAMES if name in inspect.signature(MessageToDict).parameters}
 
 
 class _RestHandler(BaseHTTPRequestHandler):
@@ -62,13 +67,11 @@ class _RestHandler(BaseHTTPRequestHandler):
             raise Status("Missing model name in request.")
         models = self.server.models
         if not what:
-            return MessageToJson(
-                models.status(name, version), including_default_value_fields=True, preserving_proto_field_name=True
-            )
+            return MessageToJson(models.status(name, version), **_ALL_FIELDS, preserving_proto_field_name=True)
         answer, signatures = models.metadata(name, version, label), get_model_metadata_pb2.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
         spec, definitions = (
-            MessageToDict(each, including_default_value_fields=True, preserving_proto_field_name=True)
+            MessageToDict(each, **_ALL_FIELDS, preserving_proto_field_name=True)
             for each in (answer.model_spec, signatures)
         )
         return json.dumps({"model_spec": spec, "metadata": {"signature_def": definitions}})
