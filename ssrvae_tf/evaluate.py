@@ -114,9 +114,9 @@ def evaluate(
     as_trained = "centre" if trained and trained.crop == "random" else "fit"
     how = {"limit": limit, "crop": crop, "framing": framing or as_trained, "seed": seed, "name": name}
     report = folders.evaluate(network, hr[0], degrade or "bicubic", **places, **how)
-    taught = trained and trained.perceptual and Path(trained.perceptual_features[0]).name
-    if features and taught == Path(features).resolve().name:
-        report.title += f"; the model was trained on {taught}, whose distances decide nothing"
+    judge = features and Path(features).resolve().name
+    if judge in models.taught_by(model):
+        report.title += f"; the model was trained on {judge}, whose distances decide nothing"
     print(report.table())
     if out:
         report.write(out)

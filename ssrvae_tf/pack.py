@@ -53,7 +53,8 @@ def pack(
     for file, network in networks.items():
         save_weights(network, target / file, "float16")
     if len(networks) > 1:
-        places.write_detail(target, model.detail)
+        judges = config.portable(places.settings(model.detailed) or settings).perceptual
+        places.write_detail(target, model.detail, judges)
     config.write(config.portable(settings), target / places.CONFIG)
     return target
 

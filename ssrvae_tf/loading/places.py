@@ -107,10 +107,30 @@ def detail_of(model: Any) -> float | None:
     return _said(folder) if folder else None
 
 
-def write_detail(folder: Path, detail: float) -> None:
-    """Put down in a model's folder how much of the detailed set is taken unless told, or was taken by an export."""
+def write_detail(folder: Path, detail: float, perceptual: str | None = None) -> None:
+    """Put down in a model's folder how much of the detailed set is taken unless told, or was taken by an export.
+
+    Args:
+        perceptual: what the detailed set was trained with, as in `ssrvae_tf.config.FitConfig`.
+    """
+    found = {"detail": float(detail), **({"perceptual": perceptual} if perceptual else {})}
     with replacing(folder / DETAIL) as part:
-        part.write_text(yaml.safe_dump({"detail": float(detail)}))
+        part.write_text(yaml.safe_dump(found))
+
+
+def taught_by(model: Any) -> set[str]:
+    """Names of the networks on whose features a model was trained, or its detailed set: they are no judges of it.
+
+    Args:
+        model: what `chosen` gave.
+    """
+    found = []
+    for place in {os.fspath(model), *([model.detailed] if isinstance(model, Blend) else [])}:
+        trained, folder = settings(place), _folder(Path(place))
+        found += [trained.perceptual] if trained else []
+        if folder and (folder / DETAIL).is_file():
+            found.append((yaml.safe_load((folder / DETAIL).read_text()) or {}).get("perceptual"))
+    return {Path(each.rpartition(":")[0]).name for each in found if each}
 
 
 def _said(folder: Path) -> float | None:

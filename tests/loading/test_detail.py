@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
+
 import numpy as np
 import pytest
 from tiny_runs import PLAIN, random_run, tiny, weights
@@ -133,3 +136,14 @@ def test_packing_again_leaves_nothing_of_the_pair_before_and_a_pair_stays_one(ru
     assert {path.name for path in packed.iterdir()} == {places.CONFIG, places.WEIGHTS}
     with pytest.raises(UserError, match="--detail 0.5: .* has one set of weights only"):
         pack.pack(runs[0], name, detail=0.5)
+
+
+def test_a_pair_says_whose_features_taught_its_detailed_set(runs, tmp_path):
+    taught = shutil.copytree(runs[1], tmp_path / "taught")
+    settings = dataclasses.replace(config.read(taught / places.CONFIG), init="somewhere", perceptual="/of/me/net:0.05")
+    config.write(settings, taught / places.CONFIG)
+    assert places.taught_by(places.chosen(runs[0], 0.5, taught)) == {"net"}
+    packed = pack.pack(runs[0], f"{tmp_path}/packed", str(taught), 0.5)
+    assert "/of/me" not in (packed / places.DETAIL).read_text()
+    assert places.taught_by(places.chosen(packed)) == {"net"}
+    assert places.taught_by(runs[0]) == set()
