@@ -78,9 +78,7 @@ def test_a_finished_run_says_so_and_more_epochs_go_on(photo_folder, tmp_path, ca
     versions = tmp_path / "run" / "versions.json"
     own = versions.read_text()
     versions.write_text(json.dumps({**json.loads(own), "keras": "2.15.0" if keras.__version__ >= "3" else "3.15.1"}))
-    with pytest.raises(
-        UserError, match=f"begun with Keras .* start .* --init {versions.parent}"
-    ):
+    with pytest.raises(UserError, match=f"begun with Keras .* start .* --init {versions.parent}"):
         fit(dataclasses.replace(settings, epochs=2, steps_per_epoch=None))
     versions.write_text(own)
     fit(dataclasses.replace(settings, epochs=2, steps_per_epoch=None))
