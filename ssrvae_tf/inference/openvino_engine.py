@@ -12,7 +12,9 @@ from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.inference.engines import NO_MEMORY, nothing
 from ssrvae_tf.loading.openvino_files import openvino
 
-# A network that is made for one size takes some 0.3 s more, and saves up to a third of each tile's time.
+# A network for one size takes 0.3 s to be made, one for all sizes 0.9 s and up to a third more for each tile. So the
+# first sizes get their own, and of the others those that come often.
+_FIRST = 3  # sizes
 _OFTEN = 8  # tiles
 _KEPT = 8  # networks for one size, of some 25 MB
 _SIDE_BY_SIDE = 8  # tiles, each with a part of the cores
@@ -75,10 +77,10 @@ class OpenVINOEngine:
             raise UserError(f"{self._file}: not an OpenVINO network ({one_line(error)})") from error
 
     def _queue(self, size: tuple[int, int], count: int):
-        """What `count` tiles go through; for sizes that come often, networks of their own."""
+        """What `count` tiles go through."""
         self._seen[size] += count
         # A network for any size gives nonsense from the first photo of one pixel on (OpenVINO 2026.4).
-        often = self._seen[size] >= _OFTEN or size == (1, 1)
+        often = self._seen[size] >= _OFTEN or len(self._seen) <= _FIRST or size == (1, 1)
         together = min(count, os.cpu_count() or 1, _SIDE_BY_SIDE) if often else 1
         key = size if often else None, together
         if key not in self._queues:

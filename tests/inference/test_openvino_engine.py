@@ -32,9 +32,12 @@ def file(keras_engine, tmp_path_factory):
     return export_openvino(keras_engine._model, tmp_path_factory.mktemp("openvino") / "a.xml")
 
 
-@pytest.fixture(scope="module")
-def opened(file):
-    return OpenVINOEngine(file, 4)
+@pytest.fixture(scope="module", params=[0, 99], ids=["for all sizes", "for each"])
+def opened(file, request):
+    """An engine with a network for all sizes, until one comes often, or with one for each from the start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openvino_engine, "_FIRST", request.param)
+        yield OpenVINOEngine(file, 4)
 
 
 # One tile, several, and so many that they get a network of their own and go side by side.
