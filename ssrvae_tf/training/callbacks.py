@@ -79,6 +79,12 @@ class StepFigures(keras.callbacks.Callback):
         self._table, self._writer, self._every, self._batch_size = table, writer, every, batch_size
         self._means, self._seconds = Means(), 0.0
 
+    def on_train_begin(self, logs=None):
+        # The optimizer's own `learning_rate` is that of the last step with one Keras, of the next one with another.
+        rate = self.model.optimizer.get_config()["learning_rate"]
+        is_schedule = isinstance(rate, dict)
+        self._rate = keras.optimizers.schedules.deserialize(rate) if is_schedule else lambda step: rate
+
     def on_train_batch_begin(self, batch, logs=None):
         self._begin = time.perf_counter()
 
@@ -88,7 +94,7 @@ class StepFigures(keras.callbacks.Callback):
         step = self.model.stepper.done
         if step % self._every:
             return
-        rate = float(self.model.optimizer.learning_rate.numpy())
+        rate = float(self._rate(max(0, int(self.model.optimizer.iterations.numpy()) - 1)))
         speed = self._means.count * self._batch_size / self._seconds
         row = {**self._means.take(), "learning_rate": rate, "examples_per_second": speed}
         self._seconds = 0.0

@@ -264,15 +264,16 @@ def test_only_the_standard_alphabet_of_base64_is_taken(stand_in):
 @pytest.mark.parametrize(
     "data, words",
     [
-        (b"nothing", "Unknown image file format. One of JPEG, PNG, GIF, BMP required."),
-        (encoded(photo(64, 64), "JPEG")[:300], "jpeg::Uncompress failed. Invalid JPEG data or crop window."),
+        # TensorFlow 2.21 knows more formats.
+        (b"nothing", r"Unknown image file format\. One of JPEG,.* PNG, GIF, BMP.* required\."),
+        (encoded(photo(64, 64), "JPEG")[:300], r"jpeg::Uncompress failed\. Invalid JPEG data or crop window\."),
     ],
 )
 def test_an_undecodable_image_gets_the_words_of_the_op_its_function_and_its_node(stand_in, stubs, data, words):
     document = {"signature_name": "upscale_bytes", "instances": [b64(data)]}
     message = error(stand_in, "/v1/models/ssrvae:predict", document)
     node = r"\[\[\{\{function_node map_while_body_\d+\}\}\{\{node map/while/decode_image/DecodeImage\}\}\]\]"
-    assert re.fullmatch(rf"{re.escape(words)}\n\t {node}", message)
+    assert re.fullmatch(rf"{words}\n\t {node}", message)
     with pytest.raises(grpc.RpcError) as failure:
         stubs[0].Predict(request_for("ssrvae", "upscale_bytes", image_bytes=[data]))
     assert failure.value.code() == grpc.StatusCode.INVALID_ARGUMENT and failure.value.details() == message

@@ -17,12 +17,12 @@ from ssrvae_tf.training.pictures import correlation, sharpness
 from ssrvae_tf.training.records import Table
 
 
-def model_of_one_weight():
+def model_of_one_weight(optimizer=None):
     """A model with what training adds, and the averages of its weight."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
     model.build((None, 1))
-    model.compile(adam(0.1, "constant", 10, 0))
+    model.compile(optimizer or adam(0.1, "constant", 10, 0))
     model.optimizer.build(model.trainable_variables)
     model.stepper = Stepper(model.optimizer)
     return model, Averages(model.trainable_variables, 0.5)
@@ -112,11 +112,25 @@ def test_sharpness_is_the_strength_of_what_a_mean_takes_away():
     assert correlation(np.ones(9), second) == 0
 
 
+def test_the_rate_written_is_that_of_the_step(tmp_path):
+    model, averages = model_of_one_weight(adam(1.0, "constant", 9, warmup_steps=4))
+    table, writer = Table(tmp_path / "steps.csv", 0), tf.summary.create_file_writer(str(tmp_path / "board"))
+    figures = StepFigures(table, writer, every=1, batch_size=8)
+    figures.set_model(model)
+    figures.on_train_begin()
+    for number in range(6):
+        figures.on_train_batch_begin(number)
+        step(model, averages)
+        figures.on_train_batch_end(number, {})
+    assert list(table.column("learning_rate").values()) == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0, 1.0])
+
+
 def test_every_few_steps_means_rate_and_speed_are_written(tmp_path):
     model, averages = model_of_one_weight()
     table, writer = Table(tmp_path / "steps.csv", 0), tf.summary.create_file_writer(str(tmp_path / "board"))
     figures = StepFigures(table, writer, every=2, batch_size=8)
     figures.set_model(model)
+    figures.on_train_begin()
     for number in range(5):
         figures.on_train_batch_begin(number)
         step(model, averages)
