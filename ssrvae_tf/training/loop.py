@@ -43,24 +43,33 @@ def train(
         return strategy.reduce("SUM", strategy.run(lambda: own), axis=None)
 
     several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    callbacks = keras.callbacks.CallbackList(list(callbacks), model=model, steps=steps_per_epoch)
+    callbacks = list(callbacks)
+    for callback in callbacks:
+        callback.set_params({"steps": steps_per_epoch})
+        callback.set_model(model)
+
+    def tell(what: str, *arguments) -> None:
+        # Not by Keras' CallbackList, which in Keras 3 sorts the figures.
+        for callback in callbacks:
+            getattr(callback, what)(*arguments)
+
     batches = iter(strategy.experimental_distribute_dataset(batches))
     model.stop_training = False
-    callbacks.on_train_begin()
+    tell("on_train_begin")
     for number in range(first, last):
         epoch, place = divmod(number, steps_per_epoch)
         if place == 0 or number == first:
-            callbacks.on_epoch_begin(epoch)
-        callbacks.on_train_batch_begin(place)
+            tell("on_epoch_begin", epoch)
+        tell("on_train_batch_begin", place)
         figures = step(batches)
-        callbacks.on_train_batch_end(place, {name: float(value) for name, value in figures.items()})
+        tell("on_train_batch_end", place, {name: float(value) for name, value in figures.items()})
         if place + 1 == steps_per_epoch:
-            callbacks.on_epoch_end(epoch, {})
+            tell("on_epoch_end", epoch, {})
         if several_workers:  # they end at the same step, or some would wait for the others for ever
             model.stop_training = float(votes(tf.constant(float(model.stop_training)))) > 0
         if model.stop_training:
             break
-    callbacks.on_train_end()
+    tell("on_train_end")
 
 
 def _over_replicas(figures: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -32,7 +32,7 @@ class Table:
 
     def column(self, name: str) -> dict[int, float]:
         """{the row's number: its figure}, of the rows that have one."""
-        return {int(next(iter(row.values()))): float(row[name]) for row in self.rows if row.get(name)}
+        return {int(next(iter(row.values()))): float(row[name]) for row in self.rows if row.get(name, "") != ""}
 
     def _write(self) -> None:
         names = list(dict.fromkeys(name for row in self.rows for name in row))
