@@ -21,7 +21,7 @@ import tensorflow as tf
 # The key of a pixel outside the image: its distance is finite in float32 and its weight is exactly 0.
 _FAR = 1e18
 _NEVER = -1e30  # a logit whose weight is exactly 0
-_BLOCK = 8  # side, in pixels
+_BLOCK = 6  # side, in pixels; larger ones see more that is outside of a window
 
 
 def local_relation(
@@ -52,7 +52,7 @@ def local_relation(
             inference alone: operators that every exported format has, and a backward pass that holds whole windows.
         bounded: in inference, let no intermediate result be much larger than query and key, for arithmetic of 16 bits.
             Slower.
-        in_blocks: in inference, of blocks of 8x8 pixels by products of matrices. Four times as many weights, of
+        in_blocks: in inference, of blocks of 6x6 pixels by products of matrices. Three times as many weights, of
             which most are 0, in a small part of the operators.
 
     Returns:
