@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 import pytest
 from tiny_runs import small_style_vae
@@ -11,8 +12,8 @@ from ssrvae_tf.exporting.openvino import export_openvino
 from ssrvae_tf.models import EDSR
 
 
+@pytest.mark.skipif(not find_spec("openvino"), reason="needs OpenVINO")
 def test_two_files_are_written_once_they_agree_with_keras(tmp_path, capsys, monkeypatch):
-    pytest.importorskip("openvino", reason="needs OpenVINO")
     monkeypatch.setattr(openvino, "_MOST", -1.0)
     with pytest.raises(UserError, match=r"a.xml: it differs from Keras by .*: not written"):
         export_openvino(EDSR(2, 8, 1), tmp_path / "a.xml")
