@@ -48,7 +48,7 @@ def work(
 
 
 def read(words: str, **more):
-    return command_line.read(work, "a.module", words.split(), ("inputs",), {"real": "from"}, **more)
+    return command_line.read(work, "ssrvae_tf.module", words.split(), ("inputs",), {"real": "from"}, **more)
 
 
 def test_what_is_not_given_is_as_in_the_signature():
@@ -91,7 +91,7 @@ def test_help_is_the_docstring(capsys):
     with pytest.raises(SystemExit) as end:
         read("--help")
     text = " ".join(capsys.readouterr().out.split())
-    assert end.value.code == 0 and "usage: python -m a.module" in text
+    assert end.value.code == 0 and "usage: python -m ssrvae_tf.module" in text
     assert "Do work. More about it. positional" in text and "Raises" not in text
     assert "INPUT photos, folders and globs." in text and "--out DIR of the results." in text
     assert "--from DIR small ones, 100 % real." in text and "--recursive folders in folders, too." in text
@@ -112,7 +112,7 @@ def test_a_glob_that_the_shell_has_replaced_is_told():
         """
 
     with pytest.raises(UserError, match="unrecognized arguments: b.png: one glob is wanted: put it in quotes"):
-        command_line.read(globbed, "a.module", ["--hr", "a.png", "b.png"])
+        command_line.read(globbed, "ssrvae_tf.module", ["--hr", "a.png", "b.png"])
 
 
 def test_another_function_may_document_what_is_the_same():
@@ -131,7 +131,7 @@ def test_a_list_is_an_option_that_may_be_repeated():
             lr: more of them.
         """
 
-    found = command_line.read(several, "a.module", ["--hr", "a=b", "--hr=c=d"])
+    found = command_line.read(several, "ssrvae_tf.module", ["--hr", "a=b", "--hr=c=d"])
     assert found == {"hr": ["a=b", "c=d"], "lr": None}
     with pytest.raises(UserError, match="--hr: not given"):
-        command_line.read(several, "a.module", [])
+        command_line.read(several, "ssrvae_tf.module", [])
