@@ -60,7 +60,8 @@ class _Axis:
     def __init__(self, length: tf.Tensor, longest: tf.Tensor, scale: int):
         several = -((_OVERLAP - length) // tf.maximum(longest - _OVERLAP, 1))
         self.count = tf.where(length <= longest, 1, several)
-        self.tile = -(-(length + (self.count - 1) * _OVERLAP) // self.count)
+        least = -(-(length + (self.count - 1) * _OVERLAP) // self.count)
+        self.tile = tf.where(self.count > 1, tf.minimum(longest, -(-least // 8) * 8), length)
         starts = tf.range(self.count) * (length - self.tile) / tf.maximum(self.count - 1, 1)
         self.starts = tf.cast(tf.round(starts), tf.int32)
         self._length, places = scale * length, tf.range(scale * self.tile)
