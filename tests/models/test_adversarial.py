@@ -147,5 +147,5 @@ def test_a_step_moves_both_players_and_stays_finite(unpaired):
     assert all(np.isfinite(float(value)) for value in figures.values())
     for player, values in zip(players, before):
         moved = [np.any(variable.numpy() != value) for variable, value in zip(player, values)]
-        assert np.mean(moved) > 0.9
+        assert np.mean(moved) >= 0.9  # the last bias falls out of a difference of scores
     assert judge.stepper.done == model.stepper.done == 1
