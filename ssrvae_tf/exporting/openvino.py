@@ -6,20 +6,15 @@ import os
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.exporting.inference_form import inference_form
-from ssrvae_tf.exporting.networks import network_file
-from ssrvae_tf.inference.engines import KerasEngine
+from ssrvae_tf.exporting.networks import check_agreement, network_file
 from ssrvae_tf.inference.openvino_engine import OpenVINOEngine
 from ssrvae_tf.loading.openvino_files import openvino
 from ssrvae_tf.photos.writing import replacing
 from ssrvae_tf.terminal import saying
-
-_MOST = 1e-4
-_SIZES = ((32, 32), (17, 30))  # of what is compared
 
 
 def export_openvino(model: keras.Model, path: str | os.PathLike) -> Path:
@@ -46,13 +41,6 @@ def export_openvino(model: keras.Model, path: str | os.PathLike) -> Path:
             with replacing(path.with_suffix(".bin")) as numbers:
                 runtime.serialize(runtime.convert_model(function), os.fspath(part), os.fspath(numbers))
                 engine = OpenVINOEngine(part, model.scale, numbers=numbers)
-                apart = max(_apart(KerasEngine(model), engine, size) for size in _SIZES)
-                if apart > _MOST:
-                    raise UserError(f"--openvino {path}: it differs from Keras by {apart:.1e}: not written")
+                apart = check_agreement(model, engine, f"--openvino {path}: it")
         print(f"largest difference to Keras {apart:.1e}")
     return path
-
-
-def _apart(keras_engine: KerasEngine, engine: OpenVINOEngine, size: tuple[int, int]) -> float:
-    lr = np.random.default_rng(0).random((2, *size, 3), np.float32)
-    return float(np.abs(engine(lr) - keras_engine(lr)).max())

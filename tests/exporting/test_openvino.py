@@ -7,14 +7,14 @@ import pytest
 from tiny_runs import small_style_vae
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.exporting import openvino
+from ssrvae_tf.exporting import networks
 from ssrvae_tf.exporting.openvino import export_openvino
 from ssrvae_tf.models import EDSR
 
 
 @pytest.mark.skipif(not find_spec("openvino"), reason="needs OpenVINO")
 def test_two_files_are_written_once_they_agree_with_keras(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(openvino, "_MOST", -1.0)
+    monkeypatch.setattr(networks, "_MOST", -1.0)
     with pytest.raises(UserError, match=r"a.xml: it differs from Keras by .*: not written"):
         export_openvino(EDSR(2, 8, 1), tmp_path / "a.xml")
     assert not list(tmp_path.iterdir())
