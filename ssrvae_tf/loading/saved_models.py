@@ -109,6 +109,22 @@ def _ops(functions: dict, savers: set[str]) -> set[str]:
     return {node.op for name in savers for node in functions[name] if node.op in _SAVER}
 
 
+def load_network(path: str | os.PathLike, option: str, missing: str) -> Any:
+    """A frozen network of a user's. Call its signatures by way of it: one alone does not keep its variables alive.
+
+    Args:
+        option: that gave `path`, for messages.
+        missing: the end of the one that says that there is none.
+
+    Raises:
+        UserError: if there is none, or its graph reaches files or programs.
+    """
+    if not (Path(path) / "saved_model.pb").is_file():
+        raise UserError(f"{option} {path}: no SavedModel there{missing}")
+    check_saved_model(path, f"export the network again, with nothing but its numbers, for {option}")
+    return tf.saved_model.load(os.fspath(path))
+
+
 def feature_levels(path: str | os.PathLike) -> Callable[[tf.Tensor], list[tf.Tensor]]:
     """The two finest levels of a frozen feature network, for a perceptual loss.
 
@@ -123,10 +139,7 @@ def feature_levels(path: str | os.PathLike) -> Callable[[tf.Tensor], list[tf.Ten
         UserError: if there is no such model, or its graph reaches files or programs.
     """
     wanted = "a SavedModel with a signature `levels`, images -> level_1, level_2, is wanted"
-    if not (Path(path) / "saved_model.pb").is_file():
-        raise UserError(f"--perceptual {path}: no SavedModel there: {wanted}")
-    check_saved_model(path, "export the network again, with nothing but its numbers, for --perceptual")
-    model = tf.saved_model.load(os.fspath(path))
+    model = load_network(path, "--perceptual", f": {wanted}")
     signature = model.signatures.get("levels")
     takes = sorted(signature.structured_input_signature[1]) if signature else []
     names = sorted(name for name in signature.structured_outputs if name.startswith("level_")) if signature else []
@@ -134,7 +147,6 @@ def feature_levels(path: str | os.PathLike) -> Callable[[tf.Tensor], list[tf.Ten
         raise UserError(f"--perceptual {path}: its signatures are {', '.join(sorted(model.signatures))}: {wanted}")
 
     def run(images: tf.Tensor) -> list[tf.Tensor]:
-        # By way of `model`: a signature alone does not keep its variables alive.
         levels = model.signatures["levels"](images=images)
         return [levels[name] for name in names[:2]]
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from ssrvae_tf.compat import old_stack
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.loading.saved_models import check_saved_model
+from ssrvae_tf.loading.saved_models import load_network
 from ssrvae_tf.terminal import Bar
 
 # The published network, as tensorflow-gan names it.
@@ -159,10 +159,7 @@ def _checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _local_model(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
-    if not (path / "saved_model.pb").is_file():
-        raise UserError(f"--features {path}: no SavedModel there, a folder with saved_model.pb is wanted")
-    check_saved_model(path, "export the network again, with nothing but its numbers, for --features")
-    model = tf.saved_model.load(str(path))
+    model = load_network(path, "--features", ", a folder with saved_model.pb is wanted")
     signature = model.signatures.get("serving_default")
     takes = sorted(signature.structured_input_signature[1]) if signature else []
     gives = sorted(signature.structured_outputs) if signature else []
@@ -173,7 +170,6 @@ def _local_model(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
         )
 
     def run(images: tf.Tensor) -> tf.Tensor:
-        # By way of `model`: a signature alone does not keep its variables alive.
         return model.signatures["serving_default"](images=images)["features"]
 
     return run
