@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from ssrvae_tf.layers import bicubic_shrink, high_pass, local_mean, shift_mirrored
+from ssrvae_tf.models.critics import build_in_a_row
 from ssrvae_tf.models.gan_losses import looks_real
 from ssrvae_tf.models.steps import Stepper
 
@@ -42,12 +43,8 @@ class PairDiscriminator(keras.layers.Layer):
         self.convolutions = [
             keras.layers.Conv2D(count, 3, name=f"conv_{i}", **own) for i, count in enumerate(self.filters)
         ]
-        channels = 9
-        for layer in self.convolutions:
-            layer.build((None, None, None, channels))
-            channels = layer.filters
         self.score = keras.layers.Conv2D(1, 1, dtype="float32", name="score")
-        self.score.build((None, None, None, channels))
+        build_in_a_row([*self.convolutions, self.score], 9)
         self.built = True
 
     def call(self, inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:

@@ -10,6 +10,13 @@ import tensorflow as tf
 from ssrvae_tf.layers import high_pass, mean_and_deviation, shift_mirrored
 
 
+def build_in_a_row(layers: Sequence[keras.layers.Layer], channels: int) -> None:
+    """Build convolutions of which each takes what the one before gives, the first `channels`."""
+    for layer in layers:
+        layer.build((None, None, None, channels))
+        channels = layer.filters
+
+
 class PairCritic(keras.layers.Layer):
     """MINE's T over all pairs of a batch: scores[i, j] = f(x_i) . g(y_j).
 
@@ -27,10 +34,7 @@ class PairCritic(keras.layers.Layer):
             keras.layers.Conv2D(count, 3, 1 if i == 0 else 2, name=f"conv_{i}", **own)
             for i, count in enumerate(self.filters)
         ]
-        channels = 3
-        for layer in self.convolutions:
-            layer.build((None, None, None, channels))
-            channels = layer.filters
+        build_in_a_row(self.convolutions, 3)
         self.hidden = keras.layers.Dense(2 * self.units, "relu", name="hidden", dtype=self.dtype_policy)
         self.hidden.build((None, 2 * sum(self.filters)))
         self.heads = [keras.layers.Dense(self.units, dtype="float32", name=name) for name in ("f", "g")]
@@ -77,12 +81,8 @@ class Discriminator(keras.layers.Layer):
             keras.layers.Conv2D(count, 3 if i == 0 else 4, 1 if i == 0 else 2, name=f"conv_{i}", **own)
             for i, count in enumerate(self.filters)
         ]
-        channels = 6
-        for layer in self.convolutions:
-            layer.build((None, None, None, channels))
-            channels = layer.filters
         self.score = keras.layers.Conv2D(1, 1, dtype="float32", name="score")
-        self.score.build((None, None, None, channels))
+        build_in_a_row([*self.convolutions, self.score], 6)
         self.built = True
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
