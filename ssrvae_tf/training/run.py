@@ -437,7 +437,7 @@ def _compiled(settings: FitConfig, levels: Callable | None = None) -> keras.Mode
 
     main = optimizer(settings.learning_rate, _GAN_BETA_1 if settings.adversarial else 0.9)
     if settings.stage == "style":
-        critic = optimizer(settings.critic_learning_rate, 0.5)
+        critic = optimizer(settings.critic_learning_rate, _GAN_BETA_1)
         model.compile(main, critic_optimizer=critic, seed=settings.seed)
         model.build_optimizers()
     else:
