@@ -77,8 +77,7 @@ def chosen(model: Any, detail: float | None = None, detailed: str | os.PathLike 
         return model
     if detailed is not None:
         return Blend(os.fspath(model), HALF if detail is None else float(detail), os.fspath(detailed))
-    with looking_for(Path(model)):
-        folder = _folder(Path(model))
+    folder = _folder(Path(model))
     if folder and (folder / DETAILED).is_file():
         return Blend(os.fspath(model), (_said(folder) or 0.0) if detail is None else float(detail), os.fspath(model))
     if given:
@@ -102,8 +101,7 @@ def detail_of(model: Any) -> float | None:
         return model.detail
     if not isinstance(model, (str, os.PathLike)):
         return None
-    with looking_for(Path(model)):
-        folder = _folder(Path(model))
+    folder = _folder(Path(model))
     return _said(folder) if folder else None
 
 
@@ -128,8 +126,7 @@ def taught_by(model: Any) -> set[str]:
     for place in {os.fspath(model), *([model.detailed] if isinstance(model, Blend) else [])}:
         trained, folder = settings(place), _folder(Path(place))
         found += [trained.perceptual] if trained else []
-        if folder and (folder / DETAIL).is_file():
-            found.append((yaml.safe_load((folder / DETAIL).read_text()) or {}).get("perceptual"))
+        found += [_put_down(folder).get("perceptual")] if folder else []
     return {Path(each.rpartition(":")[0]).name for each in found if each}
 
 
@@ -137,12 +134,21 @@ def _said(folder: Path) -> float | None:
     if not (folder / DETAIL).is_file():
         return None
     try:
-        detail = float(yaml.safe_load((folder / DETAIL).read_text())["detail"])
+        detail = float(_put_down(folder)["detail"])
         if 0 <= detail <= 1:
             return detail
-    except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError):
+    except (ValueError, TypeError, LookupError):
         pass
     raise UserError(f"{folder / DETAIL}: `detail: X`, with X from 0 to 1, is wanted: restore the file")
+
+
+def _put_down(folder: Path) -> dict[str, Any]:
+    """What `write_detail` put down; nothing, if there is no such file or it is damaged."""
+    try:
+        found = yaml.safe_load((folder / DETAIL).read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def shipped() -> list[str]:
@@ -206,16 +212,16 @@ def keras_file(path: str | os.PathLike) -> Path | None:
 def settings(name_or_run: str | os.PathLike) -> config.FitConfig | None:
     """What a model was trained as, without a look at its weights; None where that cannot be known so."""
     try:
-        with looking_for(Path(name_or_run)):
-            folder = _folder(Path(name_or_run))
+        folder = _folder(Path(name_or_run))
         return config.read(folder / CONFIG) if folder else None
     except UserError:  # whoever loads the model tells what is wrong
         return None
 
 
 def _folder(given: Path) -> Path | None:
-    places = (given, newest(given, CONFIG), SHIPPED / given)
-    return next((folder for folder in places if folder and (folder / CONFIG).is_file()), None)
+    with looking_for(given):
+        places = (given, newest(given, CONFIG), SHIPPED / given)
+        return next((folder for folder in places if folder and (folder / CONFIG).is_file()), None)
 
 
 def _refuse(path: Path) -> None:
