@@ -8,6 +8,8 @@
 # make lint   run the linter, and see that imports go one way and types are true
 # make wheel-check
 #             build sdist and wheel, and use the wheel in an empty environment outside of the checkout
+# make release
+#             see that this version may be released, build sdist and wheel into dist/ and use them on both stacks
 # make gallery
 #             write docs/results/, what the shipped weights make of the package's photos
 # make clean  remove .venv and everything else that can be made again
@@ -30,7 +32,7 @@ TESTS ?= tests
 JOBS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
 
-.PHONY: demo gallery test test-all stacks test-onednn lint wheel-check clean venv
+.PHONY: demo gallery test test-all stacks test-onednn lint wheel-check release clean venv
 
 venv: $(READY)
 
@@ -68,6 +70,16 @@ lint: $(READY)
 
 wheel-check: $(READY)
 	scripts/check_wheel $(BIN)/python $$($(IS_NEW) && echo $(NEW) || echo $(OLD))
+
+# Uploads nothing: `twine upload dist/*` would.
+release:
+	python=$$(scripts/find_python) && "$$python" scripts/release.py
+	python=$$(scripts/find_python 3.11) && $(MAKE) venv VENV=$(OLD_VENV) PYTHON="$$python"
+	python=$$(scripts/find_python 3.13 3.12) && $(MAKE) venv VENV=$(NEW_VENV) PYTHON="$$python"
+	rm -rf dist
+	$(OLD_VENV)/bin/python -m build --outdir dist
+	scripts/check_wheel $(OLD_VENV)/bin/python $(OLD) dist
+	scripts/check_wheel $(NEW_VENV)/bin/python $(NEW) dist
 
 # The stamp is written last, so an interrupted set-up starts anew.
 $(READY): setup.cfg pyproject.toml $(OLD) $(NEW)

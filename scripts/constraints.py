@@ -56,7 +56,7 @@ def wanted_on(python: str) -> list[str]:
     found = []
     for line in "\n".join(asked).split("\n"):
         wanted, _, marker = line.partition(";")
-        version = re.fullmatch(r' *python_version (<|>=) "3\.(\d+)" *', marker)
+        version = re.fullmatch(r' *python_version (<|>=) "3\.(\d+)"( and platform_system != "Windows")?', marker)
         if version:
             older = int(python.split(".")[1]) < int(version[2])
             found += [wanted.strip()] if older == (version[1] == "<") else []

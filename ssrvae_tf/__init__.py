@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ssrvae_tf.inference.enlarger import upscale as upscale
     from ssrvae_tf.loading.models import load as load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if sys.argv[:1] == ["-m"]:  # python -m ssrvae_tf.X
     importlib.import_module("ssrvae_tf.terminal").quiet_start()

@@ -1,13 +1,13 @@
 """What differs between the two stacks that this package runs on; all else is written so that either runs it.
 
-Python up to 3.11: TensorFlow 2.15 with Keras 2.15, tensorflow-addons and tensorflow-gan. From 3.12 on: TensorFlow 2.21
-with Keras 3, for which there are neither.
+Python up to 3.11: TensorFlow 2.15 with Keras 2.15, tensorflow-addons (save for Windows) and tensorflow-gan. From 3.12
+on: TensorFlow 2.21 with Keras 3, for which there are neither.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import warnings
 from types import ModuleType
 from typing import Iterator
@@ -22,12 +22,12 @@ _KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
 
 @contextlib.contextmanager
 def old_stack(package: str) -> Iterator[ModuleType | None]:
-    """`package`, tensorflow_addons or tensorflow_gan, which does the work where it exists; None on the new stack.
+    """`package`, tensorflow_addons or tensorflow_gan, which does the work where it exists; None where it does not.
 
     Imported at first use, since that takes seconds. While the context lasts, the warnings that it gives about its own
     end and about old names of Python's and TensorFlow's, which no user can act on, are not shown.
     """
-    if _KERAS_3:
+    if _KERAS_3 or not importlib.util.find_spec(package):
         yield None
         return
     logger = tf.get_logger()

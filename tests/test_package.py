@@ -89,7 +89,8 @@ def test_pins_are_the_versions_that_work_together():
     for pythons, packages in wanted.items():
         for package in packages:
             name = package if package.startswith("tensorflow") else f"tensorflow-{package}"
-            assert f'{name}; python_version {pythons} "3.12"' in options["options"]["install_requires"].split("\n")
+            lines = options["options"]["install_requires"].replace(' and platform_system != "Windows"', "").split("\n")
+            assert f'{name}; python_version {pythons} "3.12"' in lines
 
 
 @pytest.mark.parametrize("constraints, python", [(file, python) for file, found in STACKS.items() for python in found])
@@ -109,6 +110,17 @@ def test_constraints_name_one_version_of_all_that_is_asked_for(constraints, pyth
     for requirement in meant(wanted):
         pin = pins[canonicalize_name(requirement.name)]
         assert pin.startswith("==") and requirement.specifier.contains(pin[2:]), requirement
+
+
+def test_what_there_is_no_wheel_of_for_windows_is_not_asked_for_there():
+    options = configparser.ConfigParser()
+    options.read(ROOT / "setup.cfg")
+    lines = [line for line in options["options"]["install_requires"].splitlines() if line and not line.startswith("#")]
+    for system in ("Linux", "Darwin", "Windows"):
+        here = {"python_version": "3.11", "platform_system": system}
+        meant = {each.name for each in map(Requirement, lines) if not each.marker or each.marker.evaluate(here)}
+        assert ("tensorflow-addons" in meant) == (system != "Windows")
+        assert {"tensorflow", "tensorflow-gan", "pyvips-binary"} <= meant
 
 
 def test_the_new_stack_can_be_had_on_the_newest_python_of_the_old_one():
