@@ -100,7 +100,8 @@ def read(
             continue
         more = {**more, "required": True} if parameter.required else {**more, "default": parameter.default}
         more = {"action": "store_true"} if parameter.default is False else more
-        more = {**more, "type": get_args(kind)[0], "action": "append"} if get_origin(kind) is list else more
+        if get_origin(kind) is list:
+            more = {**more, "type": get_args(kind)[0], "nargs": "+", "action": "extend"}
         parser.add_argument(names[name], dest=name, help=parameter.help, **more)
     others = [] if rest else None
     words = checked(sys.argv[1:] if arguments is None else arguments, names.values(), others)

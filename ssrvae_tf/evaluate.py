@@ -21,7 +21,11 @@ def evaluate(
     degrade: Optional[Annotated[str, "HOW"]] = None,
     lr: Optional[Folder] = None,
     style: Optional[Folder] = None,
-    features: Optional[Annotated[str, "PATH"]] = None,
+    features: Optional[Annotated[List[str], "PATH"]] = None,
+    channels: Literal["rgb", "luma"] = "rgb",
+    border: NonNegativeInt = 0,
+    rounded: bool = False,
+    resamples: NonNegativeInt = 200,
     grid: bool = False,
     side: Optional[PositiveInt] = None,
     unusual: bool = False,
@@ -37,21 +41,27 @@ def evaluate(
 
     An SR network is measured in one of three ways, always beside Pillow's bicubic:
     - on pairs: `--hr` photos are degraded (`--degrade`), super-resolved and compared with themselves: PSNR, SSIM;
-    - with `--lr`, on real small photos, which have no true picture: distances of the results to the `--hr` photos;
+    - with `--lr`, on real small photos, which have no true picture: distances of the results to the `--hr` photos,
+      beside the figures of pairs;
     - with `--grid`, on whole photos of several folders, harmed in nine known ways: where is it worse than bicubic?
 
     A StyleVAE is measured by the distance of the photos that it degrades to the real small photos in `--lr`, beside
     bicubic and classical degradation.
 
-    Distances are the FID and KID on their published network, or FD and KD on the one in `--features`.
+    Distances are the FID and KID on their published network, or FD and KD on those in `--features`.
 
     Args:
         model: shipped weights or folder of a run.
-        hr: sharp photos; with --grid as often as there are sets, as NAME=DIR.
-        degrade: how pairs are made: bicubic (unless told), classical, or name or run of a StyleVAE.
-        lr: real small photos; distances are measured instead of pairs.
+        hr: sharp photos; with --grid several sets, as NAME=DIR.
+        degrade: how pairs are made: bicubic (unless told), matlab (as benchmarks are), classical, or name or run of a
+            StyleVAE.
+        lr: real small photos, for distances.
         style: real small photos that the StyleVAE takes styles from; else it draws them itself.
-        features: SavedModel images -> features, for distances; else the published Inception.
+        features: SavedModels images -> features, for distances; else the published Inception.
+        channels: of PSNR and SSIM: rgb, or the luma of Matlab's rgb2ycbcr.
+        border: pixels cut off on each side for PSNR and SSIM.
+        rounded: results are rounded to 8 bit for PSNR and SSIM; else compared as floats.
+        resamples: how often photos are drawn anew for the intervals of distances; 0 for none.
         grid: measure on known photos in known ways.
         side: whole photos of the grid are shrunk until no side is longer; 448 unless told.
         unusual: also harm them in seven ways that are rare.
@@ -66,21 +76,22 @@ def evaluate(
     Raises:
         UserError: if a model, a folder or the combination of the arguments is of no use.
     """
-    if degrade and lr:
-        raise UserError("--degrade makes pairs of --hr, --lr takes real small photos: give one of the two")
     places = {"lr": lr, "style": style, "features": features}
     others = {"degrade": degrade, "crop": crop, "framing": framing, **places}
     unused = [name for name, value in (others if grid else {"side": side, "unusual": unusual}).items() if value]
     if unused:
         raise UserError(f"--{unused[0]}: {'not for' if grid else 'only for'} --grid: leave one of the two out")
     if not (grid or lr) and features:
-        raise UserError(f"--features {features}: for distances to real small photos: add --lr DIR, or leave it out")
+        said = f"--features {' '.join(features)}"
+        raise UserError(f"{said}: for distances to real small photos: add --lr DIR, or leave it out")
+    if resamples == 1:
+        raise UserError("--resamples 1: no interval comes of one: give 200, or 0 for no intervals")
     if not (grid or lr or crop) and framing:
         raise UserError(f"--framing {framing}: for squares of the photos: add --crop N, or leave it out")
     if not grid and len(hr) > 1:
         raise UserError(f"--hr {' '.join(hr)}: several folders are for --grid: give one, or add --grid")
-    if out and not grid and Path(out).is_dir():
-        raise UserError(f"--out {out}: a folder, a file is wanted: --out {Path(out) / 'figures.json'}")
+    if out and not grid and (Path(out).is_dir() or out.lower().endswith(".png")):
+        raise UserError(f"--out {out}: a file for figures is wanted, such as {Path(out).parent / 'figures.json'}")
     if out:
         check_folder_for(out, "--out", is_folder=grid)
 
@@ -89,9 +100,12 @@ def evaluate(
         from ssrvae_tf.inference.enlarger import upscale
         from ssrvae_tf.loading.models import load
         from ssrvae_tf.metrics import folders
+        from ssrvae_tf.metrics.comparison import DEGRADATIONS
+        from ssrvae_tf.metrics.image_quality import Convention
 
         network, taken = load(model), models.detail_of(model)
         name = Path(model).name + ("" if taken is None else f" at detail {taken:g}")
+    convention = Convention(channels, border, rounded)
     if grid:
         sets = dict(_named(each) for each in hr)
         if len(sets) < len(hr):
@@ -99,27 +113,38 @@ def evaluate(
         if folders.is_style_vae(network):
             raise UserError(f"--model {model} is a StyleVAE: --grid is for SR networks")
         found = folders.evaluate_grid(
-            lambda lr: upscale(lr, network), network.scale, sets, side or folders.GRID_SIDE, unusual, limit, seed, name
+            lambda lr: upscale(lr, network),
+            network.scale,
+            sets,
+            side or folders.GRID_SIDE,
+            unusual,
+            limit,
+            seed,
+            name,
+            convention,
         )
         print(found.table())
         if out:
             found.write(out)
             print(f"wrote grid.md, grid.csv, grid.json, grid.png and worst.png in {out}")
         return
-    if degrade not in (None, "bicubic", "classical"):
+    if degrade and folders.is_style_vae(network):
+        raise UserError(f"--degrade {degrade}: pairs are for SR networks, --model {model} is a StyleVAE: leave it out")
+    if degrade not in (None, *DEGRADATIONS):
         given, degrade = degrade, load(degrade)
         if not folders.is_style_vae(degrade):
-            raise UserError(f"--degrade {given}: not a StyleVAE: give bicubic, classical or a StyleVAE's name or run")
+            raise UserError(f"--degrade {given}: not a StyleVAE: give {', '.join(DEGRADATIONS)} or a StyleVAE")
     trained = models.settings(model)
     as_trained = "centre" if trained and trained.crop == "random" else "fit"
     how = {"limit": limit, "crop": crop, "framing": framing or as_trained, "seed": seed, "name": name}
+    how.update(convention=convention, resamples=resamples)
     report = folders.evaluate(network, hr[0], degrade or "bicubic", **places, **how)
-    judge = features and Path(features).resolve().name
-    if judge in models.taught_by(model):
-        report.title += f"; the model was trained on {judge}, whose distances decide nothing"
+    judges = sorted({Path(each).resolve().name for each in features or ()} & models.taught_by(model))
+    if judges:
+        report.title += f"; the model was trained on {' and '.join(judges)}, whose distances decide nothing"
     print(report.table())
     if out:
-        report.write(out)
+        print(f"wrote {' and '.join(map(str, report.write(out)))}")
 
 
 def _named(given: str) -> tuple[str, str]:

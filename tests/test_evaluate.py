@@ -12,6 +12,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.errors import UserError
@@ -67,8 +68,9 @@ def models(monkeypatch):
 def test_the_command_prints_an_aligned_table_and_writes_json(models, photo_folder, tmp_path, capsys):
     out = tmp_path / "figures.json"
     main(["--model", "runs/sr", "--hr", str(photo_folder), "--limit", "3", "--crop", "64", "--out", str(out)])
-    title, *rows = capsys.readouterr().out.strip("\n").split("\n")
+    title, *rows, wrote = capsys.readouterr().out.strip("\n").split("\n")
     assert "3 HR photos, x4, degraded by bicubic" in title
+    assert wrote == f"wrote {out} and {out.with_suffix('.png')}" and Image.open(out.with_suffix(".png")).height > 700
     assert len(rows) == 3 and len({len(row) for row in rows}) == 1
     written = json.loads(out.read_text())
     assert written["rows"]["sr"]["PSNR dB gain"] < 0
@@ -121,6 +123,45 @@ def test_real_photos_are_measured_under_the_feature_models_name(models, photo_fo
     assert "6 real LR photos" in said and "12 HR photos" in said
 
 
+def test_distances_on_several_networks_stand_beside_known_truth(
+    models, photo_folder, small_folder, features, tmp_path, capsys
+):
+    other, out = str(shutil.copytree(features, tmp_path / "hue")), tmp_path / "figures.json"
+    places = ["--hr", str(photo_folder), "--lr", str(small_folder), "--features", features, other, "--out", str(out)]
+    main(["--model", "runs/sr", *places, "--channels", "luma", "--border", "4", "--rounded"])
+    title, head, *rows, _ = capsys.readouterr().out.strip("\n").split("\n")
+    assert "95 % intervals of 200 resamples" in title and "luma, border 4 cut, 8 bit" in title
+    assert head.split() == ["plain", "bicubic", "sr"]  # too wide otherwise
+    assert [row.split()[0] for row in rows[:8]] == ["FD(colour)"] * 3 + ["KD(colour)"] + ["FD(hue)"] * 3 + ["KD(hue)"]
+    written = json.loads(out.read_text())
+    figures, (low, high) = written["rows"]["sr"], written["intervals"]["sr"]["FD(hue)"]
+    assert low <= figures["FD(hue)"] <= high and figures["FD(hue)"] == figures["FD(colour)"]
+    assert figures["PSNR dB gain"] < 0 and written["settings"]["channels"] == "luma"
+    assert written["intervals"]["sr"]["FD(hue) difference"][0] < figures["FD(hue) difference"]
+    assert Image.open(tmp_path / "figures.png").height > 14 * 256  # 6 small photos, 8 pairs
+    with pytest.raises(UserError, match="a second network of that name"):
+        main(["--model", "faces-x4", *places[:4], "--features", features, "--features", features])
+
+
+def test_intervals_can_be_left_out(models, photo_folder, small_folder, features, capsys):
+    places = ["--hr", str(photo_folder), "--lr", str(small_folder), "--features", features]
+    main(["--model", "faces-x4", *places, "--resamples", "0"])
+    assert "[" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("taught", [{"colour", "hue"}, {"another"}])
+def test_the_networks_that_taught_a_model_are_named(
+    models, photo_folder, small_folder, features, tmp_path, monkeypatch, capsys, taught
+):
+    other = str(shutil.copytree(features, tmp_path / "hue"))
+    monkeypatch.setattr(places, "taught_by", lambda model: taught)
+    folders = ["--hr", str(photo_folder), "--lr", str(small_folder), "--limit", "2", "--features", features, other]
+    main(["--model", "faces-x4", *folders, "--resamples", "0"])
+    said = capsys.readouterr().out
+    wanted = " and ".join(sorted(taught))
+    assert (f"trained on {wanted}, whose distances decide nothing" in said) == (taught != {"another"})
+
+
 def test_what_cannot_be_read_is_told_once(models, photo_folder, small_folder, features, tmp_path, capsys):
     hr = shutil.copytree(photo_folder, tmp_path / "hr")
     (hr / "a.cr2").touch()
@@ -142,12 +183,15 @@ def test_a_style_vae_is_measured_against_real_small_photos(models, photo_folder,
         (["--model", "runs/style"], "give real small photos by --lr"),
         (["--model", "faces-x4", "--style", "small"], "only a StyleVAE takes styles"),
         (["--model", "faces-x4", "--degrade", "faces-x4"], "not a StyleVAE"),
-        (["--model", "faces-x4", "--degrade", "classical", "--lr", "small"], "give one of the two"),
+        (["--model", "runs/style", "--degrade", "classical", "--lr", "small"], "pairs are for SR networks"),
+        (["--model", "faces-x4", "--resamples", "1"], "--resamples 1: no interval"),
+        (["--model", "faces-x4", "--crop", "16", "--border", "4"], "leaves 16 pixels at scale 4, 19 are needed"),
         (["--model", "faces-x4", "--crop", "8"], "leaves 8 pixels"),
         (["--model", "faces-x4", "--lr", "small", "--features", "nowhere"], "no SavedModel"),
         (["--model", "faces-x4", "--features", "nowhere"], "--features nowhere: .* add --lr DIR"),
         (["--model", "faces-x4", "--framing", "centre"], "--framing centre: .* add --crop N"),
-        (["--model", "faces-x4", "--out", "."], "a file is wanted"),
+        (["--model", "faces-x4", "--out", "."], "a file for figures is wanted"),
+        (["--model", "faces-x4", "--out", "sheet.png"], "a file for figures is wanted"),
         (["--model", "faces-x4", "--out", "/proc/no/figures.json"], "cannot be written"),
         (["--model", "faces-x4", "--grid", "--crop", "64"], "--crop: not for --grid"),
         (["--model", "faces-x4", "--unusual"], "--unusual: only for --grid"),

@@ -10,12 +10,12 @@ import tensorflow as tf
 from ssrvae_tf.layers.images import local_mean
 
 # Of red, green and blue in Matlab's rgb2ycbcr (ITU-R BT.601), whose luma of [0, 1] lies from 16 to 235 of 255.
-_LUMA = [65.481 / 255.0, 128.553 / 255.0, 24.966 / 255.0]
+LUMA = [65.481 / 255.0, 128.553 / 255.0, 24.966 / 255.0]
 
 
 def luma(images: tf.Tensor) -> tf.Tensor:
     """RGB (B, H, W, 3) in [0, 1] -> Matlab's luma (B, H, W, 1), in [16/255, 235/255]."""
-    return tf.reduce_sum(images * tf.constant(_LUMA, images.dtype), -1, keepdims=True) + 16.0 / 255.0
+    return tf.reduce_sum(images * tf.constant(LUMA, images.dtype), -1, keepdims=True) + 16.0 / 255.0
 
 
 def with_luma(images: tf.Tensor, other: tf.Tensor) -> tf.Tensor:

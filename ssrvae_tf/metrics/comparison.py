@@ -1,101 +1,162 @@
-"""The comparisons that `ssrvae_tf.evaluate` prints: a model beside Pillow's bicubic. Photos are uint8 inside here."""
+"""The comparisons that `ssrvae_tf.evaluate` prints: a model beside Pillow's bicubic. Photos are uint8 inside here.
+
+They come one after another, and go through the networks in batches: neither all photos nor all results are in memory.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator, Sequence
+from operator import length_hint
+from typing import Any, Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from ssrvae_tf.data.degradations import bicubic, classical
 from ssrvae_tf.metrics.distances import Features, frechet_distance, kernel_distance
-from ssrvae_tf.metrics.image_quality import psnr, ssim
+from ssrvae_tf.metrics.image_quality import RGB, Convention, psnr, ssim
+from ssrvae_tf.metrics.intervals import RESAMPLES, frechet_difference, frechet_interval, kernel_interval
 from ssrvae_tf.metrics.report import Report
-from ssrvae_tf.photos.resizing import resized
+from ssrvae_tf.photos.resizing import matlab_resized, resized
 from ssrvae_tf.terminal import Bar
 
 Degrade = Callable[[np.ndarray, int], np.ndarray]
 """(hr uint8 (B, H, W, 3), number of the first of them) -> lr uint8 (B, H / scale, W / scale, 3)."""
+DEGRADATIONS = ("bicubic", "matlab", "classical")
 
 _PLAIN = "plain bicubic"  # not "bicubic": a run may be called so
+_COLUMNS = ("LR", "bicubic", "result", "truth")
+_SHOWN = 8  # rows of pictures of each kind
+_LARGEST = 512  # side of a picture that is kept
 
 
 def compare_pairs(
-    model: Any, photos: list[np.ndarray], degrade: Degrade, name: str = "model", how: str = "degraded"
+    model: Any,
+    photos: Iterable[np.ndarray],
+    degrade: Degrade,
+    name: str = "model",
+    how: str = "degraded",
+    convention: Convention = RGB,
+    names: Sequence[str] | None = None,
 ) -> Report:
     """PSNR and SSIM of super-resolved degraded photos, and how far red, green and blue shift from the true ones, in
-    gray levels of 255: means over the photos.
+    gray levels of 255: means over the photos. The photos that lose most in PSNR are shown.
 
     Args:
         photos: uint8 (H, W, 3), sides multiples of model.scale.
         degrade: makes the LR photos; see `degradation`.
         how: what the title says about it.
+        convention: of PSNR and SSIM.
+        names: of the photos, which may grow as they are read.
     """
     figures: dict[str, list[tuple[float, ...]]] = {_PLAIN: [], name: []}
+    worst: list[tuple[float, int, str, tuple]] = []
     for start, batch in _batches(photos, "pairs"):
         lr = degrade(batch, start)
-        for sr, enlarged, truth in zip(_super_resolve(model, lr), lr, batch / 255.0):
-            enlarged = _enlarge(enlarged, model.scale) / 255.0
-            for row, image in ((_PLAIN, enlarged), (name, sr)):
+        for number, (sr, small, hr) in enumerate(zip(_super_resolve(model, lr), lr, batch), start):
+            enlarged, truth = _enlarge(small, model.scale), hr / 255.0
+            for row, image in ((_PLAIN, enlarged / 255.0), (name, sr)):
                 shift = 255.0 * (image - truth).mean((0, 1))
-                figures[row].append((psnr(image, truth), ssim(image, truth), *shift))
+                figures[row].append((psnr(image, truth, *convention), ssim(image, truth, *convention), *shift))
+            # Equal pictures have an infinite PSNR.
+            gain = float(np.nan_to_num(figures[name][-1][0] - figures[_PLAIN][-1][0]))
+            if len(worst) < _SHOWN or gain < worst[-1][0]:
+                note = f"{gain:+.2f} dB: {names[number] if names else f'photo {number + 1}'}"
+                worst.append((gain, number, note, _kept(small, enlarged, _to_uint8(sr), hr)))
+                worst = sorted(worst, key=lambda each: each[:2])[:_SHOWN]
     columns = ("PSNR dB", "SSIM", "red shift", "green shift", "blue shift")
     rows = {row: dict(zip(columns, map(float, np.mean(each, 0)))) for row, each in figures.items()}
     for column in ("PSNR dB", "SSIM"):
         rows[name][f"{column} gain"] = rows[name][column] - rows[_PLAIN][column]
     digits = {"PSNR dB": 2, "PSNR dB gain": 2, "SSIM": 4, "SSIM gain": 4, **dict.fromkeys(columns[2:], 2)}
-    return Report(f"{len(photos)} HR photos, x{model.scale}, {how}", digits, rows)
+    title = f"{len(figures[name])} HR photos, x{model.scale}, {how}, PSNR and SSIM of {convention}"
+    return Report(title, digits, rows, pictures=[each[2:] for each in worst], columns=_COLUMNS)
 
 
 def compare_real(
-    model: Any, lr_photos: list[np.ndarray], hr_photos: list[np.ndarray], features: Features, name: str = "model"
+    model: Any,
+    lr_photos: Iterable[np.ndarray],
+    hr_photos: Iterable[np.ndarray],
+    judges: Sequence[Features],
+    name: str = "model",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Report:
-    """Distances of super-resolved real small photos to real sharp ones.
+    """Distances of super-resolved real small photos to real sharp ones. Some of the photos are shown.
 
     Args:
         lr_photos: uint8 (h, w, 3), all of one size.
         hr_photos: uint8, all of that size times model.scale.
+        judges: the networks on whose features distances are measured, each under its own name.
+        resamples: how often photos are drawn anew for the intervals; 0: no intervals.
+        seed: of that.
     """
-    results = {_PLAIN: [_enlarge(photo, model.scale) for photo in lr_photos], name: []}
-    for _, batch in _batches(lr_photos, name):
-        results[name] += list(_to_uint8(_super_resolve(model, batch)))
-    title = f"{len(lr_photos)} real LR photos, x{model.scale}, to {len(hr_photos)} HR photos"
-    return _distances(title, results, hr_photos, features)
+    pictures: list[tuple[str, tuple]] = []
+
+    def results() -> Iterator[dict[str, np.ndarray]]:
+        for start, batch in _batches(lr_photos, name):
+            found = [np.stack([_enlarge(photo, model.scale) for photo in batch])]
+            found.append(_to_uint8(_super_resolve(model, batch)))
+            for each in list(zip(batch, *found))[: _SHOWN - start if start < _SHOWN else 0]:
+                pictures.append(("a real small photo", (*_kept(*each), None)))
+            yield dict(zip((_PLAIN, name), found))
+
+    wanted = _activations(({"": batch} for _, batch in _batches(hr_photos, "HR")), judges)[""]
+    found = _activations(results(), judges)
+    title = f"{len(found[name][0])} real LR photos, x{model.scale}, to {len(wanted[0])} HR photos"
+    report = _distances(title, found, wanted, judges, resamples, seed)
+    report.pictures, report.columns = pictures, _COLUMNS
+    return report
 
 
 def compare_degradations(
     model: Any,
-    hr_photos: list[np.ndarray],
-    lr_photos: list[np.ndarray],
-    features: Features,
+    hr_photos: Iterable[np.ndarray],
+    lr_photos: Iterable[np.ndarray],
+    judges: Sequence[Features],
     styles: Sequence[np.ndarray] | None = None,
     seed: int = 0,
     name: str = "model",
+    resamples: int = RESAMPLES,
 ) -> Report:
-    """Distances of degraded HR photos to real small ones.
+    """Distances of degraded HR photos to real small ones. Some of the photos are shown.
 
     Args:
         hr_photos: uint8 (H, W, 3), all of one size.
         lr_photos: uint8, all of that size divided by model.scale.
+        judges: as for `compare_real`.
         styles: uint8 (N, h, w, 3) real small photos, whose styles are measured beside the model's own sampler.
+        seed: of what is drawn.
+        resamples: as for `compare_real`.
     """
     ways: dict[str, tuple[Any, Any]] = {"bicubic": ("bicubic", None), "classical": ("classical", None)}
     if styles is not None:
         ways[f"{name}, real styles"] = (model, styles)
     ways[f"{name}, its own styles"] = (model, None)
-    results = {}
-    for row, (kind, given) in ways.items():
-        degrade = degradation(kind, model.scale, given, seed)
-        results[row] = [photo for start, batch in _batches(hr_photos, row) for photo in degrade(batch, start)]
-    title = f"{len(hr_photos)} degraded HR photos, x{model.scale}, to {len(lr_photos)} real LR photos"
-    return _distances(title, results, lr_photos, features)
+    made = {row: degradation(kind, model.scale, given, seed) for row, (kind, given) in ways.items()}
+    pictures: list[tuple[str, tuple]] = []
+
+    def results() -> Iterator[dict[str, np.ndarray]]:
+        for start, batch in _batches(hr_photos, name):
+            found = {row: degrade(batch, start) for row, degrade in made.items()}
+            for each in list(zip(batch, *found.values()))[: _SHOWN - start if start < _SHOWN else 0]:
+                pictures.append(("", _kept(*each)))
+            yield found
+
+    wanted = _activations(({"": batch} for _, batch in _batches(lr_photos, "LR")), judges)[""]
+    found = _activations(results(), judges)
+    count = len(next(iter(found.values()))[0])
+    title = f"{count} degraded HR photos, x{model.scale}, to {len(wanted[0])} real LR photos"
+    report = _distances(title, found, wanted, judges, resamples, seed)
+    report.pictures, report.columns = pictures, ("HR", *ways)
+    return report
 
 
 def degradation(kind: Any, scale: int, styles: Sequence[np.ndarray] | None = None, seed: int = 0) -> Degrade:
     """A function that makes small 8-bit photos.
 
     Args:
-        kind: "bicubic", "classical" or a StyleVAE.
+        kind: one of `DEGRADATIONS` or a StyleVAE. "matlab" shrinks bicubically too, as benchmarks do.
         styles: uint8 (N, h, w, 3), which a StyleVAE applies in turn; None: it draws styles itself.
         seed: of everything random.
     """
@@ -117,6 +178,8 @@ def degradation(kind: Any, scale: int, styles: Sequence[np.ndarray] | None = Non
             given = _to_float(np.take(styles, range(first, first + len(hr)), 0, mode="wrap"))
         return kind.degrade(hr, style=given, seed=seed + first)
 
+    if kind == "matlab":
+        return lambda hr, first: np.stack([matlab_resized(photo, 1 / scale) for photo in hr])
     if isinstance(kind, str):
         function = {"bicubic": shrink, "classical": degrade_classically}[kind]
     else:
@@ -124,18 +187,18 @@ def degradation(kind: Any, scale: int, styles: Sequence[np.ndarray] | None = Non
     return lambda hr, first: _to_uint8(function(_to_float(hr), first))
 
 
-def _batches(photos: list[np.ndarray], what: str) -> Iterator[tuple[int, np.ndarray]]:
+def _batches(photos: Iterable[np.ndarray], what: str) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (number of the first photo, photos (B, H, W, 3)): neighbours of equal size, few if they are large."""
-    start = 0
-    with Bar(total=len(photos), desc=what, unit="photo", disable=None, leave=False) as bar:
-        while start < len(photos):
-            shape = photos[start].shape
-            stop, most = start + 1, max(1, 16 * 128**2 // (shape[0] * shape[1]))
-            while stop < min(len(photos), start + most) and photos[stop].shape == shape:
-                stop += 1
-            yield start, np.stack(photos[start:stop])
-            bar.update(stop - start)
-            start = stop
+    start, held = 0, []  # type: int, list[np.ndarray]
+    with Bar(total=length_hint(photos), desc=what, unit="photo", disable=None, leave=False) as bar:
+        for photo in photos:
+            if held and (photo.shape != held[0].shape or len(held) >= 16 * 128**2 // photo[..., 0].size):
+                yield start, np.stack(held)
+                start, held = start + len(held), []
+            held.append(photo)
+            bar.update()
+        if held:
+            yield start, np.stack(held)
 
 
 def _super_resolve(model: Any, lr: np.ndarray) -> np.ndarray:
@@ -156,16 +219,52 @@ def _to_uint8(images: Any) -> np.ndarray:
     return np.round(np.clip(np.asarray(images, np.float32), 0, 1) * 255).astype(np.uint8)
 
 
+def _kept(*pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Copies, so that a batch can go, no larger than a sheet needs."""
+    images = [Image.fromarray(each) for each in pictures]
+    for image in images:
+        image.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
+    return tuple(np.array(image) for image in images)
+
+
+def _activations(batches: Iterable[dict[str, np.ndarray]], judges: Sequence[Features]) -> dict[str, list[np.ndarray]]:
+    """Batches of each row's photos, one after another -> the row's features (N, D) on each network."""
+    found: dict[str, list[list[np.ndarray]]] = {}
+    for batch in batches:
+        for row, photos in batch.items():
+            for judge, parts in zip(judges, found.setdefault(row, [[] for _ in judges])):
+                parts.append(judge(photos, what=None))
+    return {row: [np.concatenate(parts) for parts in each] for row, each in found.items()}
+
+
 def _distances(
-    title: str, results: dict[str, list[np.ndarray]], reference: list[np.ndarray], features: Features
+    title: str,
+    found: dict[str, list[np.ndarray]],
+    wanted: list[np.ndarray],
+    judges: Sequence[Features],
+    resamples: int,
+    seed: int,
 ) -> Report:
-    """Of each method's photos to the reference; the first method is the one that the others are compared with."""
-    wanted = features(reference, what="reference")
-    frechet, kernel, ratio = features.frechet_name, features.kernel_name, "of bicubic's"
-    plain = next(iter(results))
-    rows: dict[str, dict[str, float]] = {}
-    for row, photos in results.items():
-        found = features(photos, what=row)
-        rows[row] = {frechet: frechet_distance(found, wanted), kernel: kernel_distance(found, wanted)}
-        rows[row][ratio] = rows[row][frechet] / rows[plain][frechet]
-    return Report(title, {frechet: 3, ratio: 2, kernel: 5}, rows)
+    """The first row of `found` is the one that the others are compared with; their photos are the same."""
+    plain = next(iter(found))
+    digits: dict[str, int] = {}
+    rows: dict[str, dict[str, float]] = {row: {} for row in found}
+    intervals: dict[str, dict[str, tuple[float, float]]] = {row: {} for row in found}
+    for number, judge in enumerate(judges):
+        frechet, kernel = judge.frechet_name, judge.kernel_name
+        ratio, difference = f"{frechet} of bicubic's", f"{frechet} difference"
+        digits.update({frechet: 3, ratio: 2, difference: 3, kernel: 5})
+        for row, each in found.items():
+            sets = each[number], wanted[number]
+            rows[row].update({frechet: frechet_distance(*sets), kernel: kernel_distance(*sets)})
+            rows[row][ratio] = rows[row][frechet] / rows[plain][frechet]
+            if resamples:
+                intervals[row][frechet] = frechet_interval(*sets, resamples, seed)
+                intervals[row][kernel] = kernel_interval(*sets, resamples, seed)
+            if row != plain:
+                rows[row][difference] = rows[row][frechet] - rows[plain][frechet]
+                if resamples:
+                    plainly = found[plain][number]
+                    intervals[row][difference] = frechet_difference(sets[0], plainly, sets[1], resamples, seed)[1:]
+    title += f", 95 % intervals of {resamples} resamples" if resamples else ""
+    return Report(title, digits, rows, intervals=intervals)

@@ -53,14 +53,15 @@ class Features:
             self.frechet_name, self.kernel_name = f"FD({name})", f"KD({name})"
 
     def __call__(
-        self, images: np.ndarray | list[np.ndarray], batch_size: int = 32, what: str = "features"
+        self, images: np.ndarray | list[np.ndarray], batch_size: int = 32, what: str | None = "features"
     ) -> np.ndarray:
-        """Run the network in batches, with a progress bar called `what` if this is a terminal.
+        """Run the network in batches, with a progress bar called `what`, unless it is None, if this is a terminal.
 
         `images` is an array, or a list of images of one size.
         """
         batches = []
-        with Bar(total=len(images), desc=what, unit="img", disable=None, leave=False) as bar:
+        silent = True if what is None else None
+        with Bar(total=len(images), desc=what, unit="img", disable=silent, leave=False) as bar:
             for start in range(0, len(images), batch_size):
                 batch = np.asarray(images[start : start + batch_size])
                 divisor = 255 if batch.dtype == np.uint8 else 1
@@ -78,7 +79,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     Raises:
         ValueError: if a set has fewer than 2 rows or the widths differ.
     """
-    a, b = _checked(a, b)
+    a, b = checked(a, b)
     centre = a.mean(0)
     if len(a) + len(b) < a.shape[1]:
         # N + M points lie in a space of N + M dimensions. Turning it onto the axes changes no distance, and the
@@ -100,12 +101,7 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
     Raises:
         ValueError: if a set has fewer than 2 rows or the widths differ.
     """
-    a, b = _checked(a, b)
-    # Above 1,024 rows the estimate is a mean over blocks, which must not follow the order of the files.
-    shuffle = np.random.default_rng(0)
-    a, b = shuffle.permutation(a), shuffle.permutation(b)
-    small, large = sorted((len(a), len(b)))
-    block = max(1024, -(-4 * large // small))  # at least two rows of the smaller set in each block
+    a, b, block = _shuffled(*checked(a, b))
     with old_stack("tensorflow_gan") as tfgan:
         if tfgan is None:
             return kernel_of(a, b, block)
@@ -129,8 +125,27 @@ def _root(matrix: np.ndarray) -> np.ndarray:
 
 def kernel_of(a: np.ndarray, b: np.ndarray, block: int) -> float:
     """`kernel_distance` as tensorflow-gan computes it, of float64: the mean over blocks of at most so many rows."""
+    return float(np.mean([_kernel(x, y) for x, y in _blocks(a, b, block)]))
+
+
+def kernel_blocks(a: np.ndarray, b: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The parts of two sets that `kernel_distance` is a mean over."""
+    return _blocks(*_shuffled(a, b))
+
+
+def _shuffled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Above 1,024 rows the estimate is a mean over blocks, which must not follow the order of the files.
+
+    The third is how many rows a block has, so that there are at least two of the smaller set in each.
+    """
+    shuffle = np.random.default_rng(0)
+    small, large = sorted((len(a), len(b)))
+    return shuffle.permutation(a), shuffle.permutation(b), max(1024, -(-4 * large // small))
+
+
+def _blocks(a: np.ndarray, b: np.ndarray, block: int) -> list[tuple[np.ndarray, np.ndarray]]:
     count = -(-max(len(a), len(b)) // block)
-    return float(np.mean([_kernel(x, y) for x, y in zip(_parts(a, count), _parts(b, count))]))
+    return list(zip(_parts(a, count), _parts(b, count)))
 
 
 def _parts(rows: np.ndarray, count: int) -> list[np.ndarray]:
@@ -151,7 +166,8 @@ def _kernel(a: np.ndarray, b: np.ndarray) -> float:
     return mean_of_others(a) + mean_of_others(b) - 2.0 * mean(a, b)
 
 
-def _checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64; ValueError, if there is no distance of the two."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise ValueError(f"activations {a.shape} and {b.shape} are given, (N, D) and (M, D), N and M > 1, are wanted")

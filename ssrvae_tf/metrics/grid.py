@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from ssrvae_tf.metrics.image_quality import psnr
+from ssrvae_tf.metrics.image_quality import RGB, Convention, psnr
 from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.sheets import sheet
 from ssrvae_tf.photos.writing import replacing, write_picture
@@ -95,12 +95,14 @@ class Grid:
         gray: what even gray of 128 becomes: red, green and blue.
         worst: (what it is, (LR, bicubic, result, truth)) of the photos that lose most, the worst first.
         settings: what is needed to repeat the measurement.
+        convention: of the PSNR; results are of 8 bit here.
     """
 
     cells: dict
     gray: tuple
     worst: list
     settings: dict = field(default_factory=dict)
+    convention: Convention = Convention(rounded=True)
 
     @property
     def below(self) -> list:
@@ -128,7 +130,7 @@ class Grid:
         means = ", ".join(f"{name} {value:+.2f}" for name, value in self.means.items())
         gray = ", ".join(f"{value:.1f}" for value in self.gray)
         below = f"{len(self.below)} of {len(self.cells)} rows below bicubic"
-        summary = f"{below}; mean dB over it: {means}; gray 128 becomes {gray}"
+        summary = f"{below}; mean dB over it: {means}; gray 128 becomes {gray}; PSNR of {self.convention}"
         return "\n".join([*lines, "", summary])
 
     def write(self, folder: str | Path) -> None:
@@ -189,6 +191,7 @@ def grid(
     scale: int,
     ways: Sequence[str] = USUAL,
     seed: int = 0,
+    convention: Convention = RGB,
 ) -> Grid:
     """Measure an enlarger on photos that are known.
 
@@ -197,7 +200,9 @@ def grid(
         photos: set -> {name: uint8 (H, W, 3), sides multiples of `scale`}; no set empty.
         ways: of harming them.
         seed: of the noise.
+        convention: of the PSNR.
     """
+    convention = convention._replace(rounded=True)
     cells, worst = {}, []
     total = len(ways) * sum(map(len, photos.values()))
     with Bar(total=total, desc="grid", unit="photo", disable=None, leave=False) as bar:
@@ -208,7 +213,8 @@ def grid(
                     lr = harmed(hr, way, scale, seed + number)
                     plain = resized(lr, *hr.shape[1::-1])
                     sr = upscale(lr)
-                    gain = psnr(sr / 255.0, hr / 255.0) - psnr(plain / 255.0, hr / 255.0)
+                    ours, bicubics = (psnr(each / 255.0, hr / 255.0, *convention) for each in (sr, plain))
+                    gain = ours - bicubics
                     found.append((gain, photo, (sr.astype(np.float32) - plain).mean((0, 1))))
                     worst.append((gain, f"{gain:+.2f} dB: {name}, {way}, {photo}", (lr, plain, sr, hr)))
                     worst = sorted(worst, key=lambda each: each[0])[:_WORST]
@@ -221,7 +227,7 @@ def grid(
                     "shift": tuple(map(float, np.mean(shifts, 0))),
                 }
     gray = upscale(np.full((32, 32, 3), 128, np.uint8)).mean((0, 1))
-    return Grid(cells, tuple(map(float, gray)), [each[1:] for each in worst])
+    return Grid(cells, tuple(map(float, gray)), [each[1:] for each in worst], convention=convention)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

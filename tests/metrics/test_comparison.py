@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from ssrvae_tf.metrics import psnr
+from ssrvae_tf.metrics import frechet_distance, psnr
 from ssrvae_tf.metrics.comparison import compare_degradations, compare_pairs, compare_real, degradation
+from ssrvae_tf.metrics.image_quality import Convention
+from ssrvae_tf.photos.resizing import matlab_resized
 
 
 def photos(*sizes, seed=0):
@@ -107,13 +111,13 @@ def test_the_model_gets_8_bit_photos_as_floats():
     np.testing.assert_allclose(batch * 255, np.round(batch * 255), atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["bicubic", "classical", Painter()])
+@pytest.mark.parametrize("kind", ["bicubic", "matlab", "classical", Painter()])
 def test_a_degradation_is_repeatable(kind):
     hr = np.stack(photos((64, 64), (64, 64)))
     first = degradation(kind, 4, seed=3)(hr, 5)
     assert first.dtype == np.uint8 and first.shape == (2, 16, 16, 3)
     np.testing.assert_array_equal(first, degradation(kind, 4, seed=3)(hr, 5))
-    if kind != "bicubic":
+    if kind not in ("bicubic", "matlab"):
         assert (first != degradation(kind, 4, seed=4)(hr, 5)).any()
         assert (first != degradation(kind, 4, seed=3)(hr, 9)).any()
 
@@ -122,6 +126,11 @@ def test_classical_degradation_of_a_photo_depends_on_its_number_and_not_on_the_b
     hr = np.stack(photos((64, 64), (64, 64), (64, 64)))
     degrade = degradation("classical", 4)
     np.testing.assert_array_equal(degrade(hr, 0)[1:], degrade(hr[1:], 1))
+
+
+def test_pairs_of_benchmarks_are_made_as_matlab_does():
+    hr = np.stack(photos((64, 48)))
+    np.testing.assert_array_equal(degradation("matlab", 4)(hr, 0)[0], matlab_resized(hr[0], 1 / 4))
 
 
 def test_given_styles_are_applied_in_turn():
@@ -133,25 +142,25 @@ def test_given_styles_are_applied_in_turn():
 def test_degradations_are_measured_by_their_distance_to_real_small_photos():
     hr = photos(*[(64, 64)] * 20)
     real = [np.full((16, 16, 3), value, np.uint8) for value in range(5, 45, 2)]
-    report = compare_degradations(Painter(), hr, real, MeanColour(), styles=real, name="painter")
+    report = compare_degradations(Painter(), hr, real, [MeanColour()], styles=real, name="painter")
     assert list(report.rows) == ["bicubic", "classical", "painter, real styles", "painter, its own styles"]
     distances = {row: figures["FD(colour)"] for row, figures in report.rows.items()}
     assert distances["painter, real styles"] < 1e-3 < distances["painter, its own styles"]
-    share = report.rows["classical"]["of bicubic's"]
+    share = report.rows["classical"]["FD(colour) of bicubic's"]
     assert share == pytest.approx(distances["classical"] / distances["bicubic"])
-    assert report.rows["bicubic"]["of bicubic's"] == 1
+    assert report.rows["bicubic"]["FD(colour) of bicubic's"] == 1
 
 
 def test_without_styles_only_the_models_own_are_measured():
     hr, real = photos(*[(64, 64)] * 4), photos(*[(16, 16)] * 4)
-    report = compare_degradations(Painter(), hr, real, MeanColour(), name="painter")
+    report = compare_degradations(Painter(), hr, real, [MeanColour()], name="painter")
     assert list(report.rows) == ["bicubic", "classical", "painter, its own styles"]
 
 
 def test_results_on_real_photos_are_measured_by_their_distance_to_sharp_ones():
     hr = photos(*[(64, 64)] * 20)
     real = [shrunk(photo, 4) for photo in photos(*[(64, 64)] * 10, seed=1)]
-    report = compare_real(Oracle(hr[:10]), real, hr[:10], MeanColour(), "oracle")
+    report = compare_real(Oracle(hr[:10]), real, hr[:10], [MeanColour()], "oracle")
     assert report.rows["oracle"]["FD(colour)"] == pytest.approx(0, abs=1e-6)
     assert report.rows["plain bicubic"]["FD(colour)"] > 1e-3
     assert "10 real LR photos" in report.title and "10 HR photos" in report.title
@@ -168,3 +177,74 @@ def test_the_shift_of_each_channel_is_measured():
     shifts = [rows["model"][f"{colour} shift"] for colour in ("red", "green", "blue")]
     np.testing.assert_allclose(shifts, [2, 0, -1], atol=0.01)
     assert abs(rows["plain bicubic"]["red shift"]) < 0.2
+
+
+def test_pairs_are_compared_in_the_convention_that_is_asked_for():
+    truths = photos((64, 48), (32, 40))
+    convention = Convention("luma", 3, True)
+    report = compare_pairs(Repeat(), truths, degradation("bicubic", 4), convention=convention)
+    lrs = [degradation("bicubic", 4)(truth[None], 0)[0] for truth in truths]
+    made = [psnr(lr.repeat(4, 0).repeat(4, 1) / 255.0, hr / 255.0, *convention) for lr, hr in zip(lrs, truths)]
+    assert report.rows["model"]["PSNR dB"] == pytest.approx(np.mean(made), abs=1e-6)
+    assert "luma, border 3 cut, 8 bit" in report.title
+
+
+def test_the_photos_that_lose_most_are_shown_with_their_names():
+    truths = photos(*[(64, 64)] * 10)
+
+    class Failing(Oracle):
+        def predict(self, batch, verbose="auto"):
+            made = super().predict(batch)
+            made[6] = 1 - made[6]
+            return made
+
+    names = [f"{n}.png" for n in range(10)]
+    report = compare_pairs(Failing(truths), truths, degradation("bicubic", 4), names=names)
+    what, (lr, plain, result, truth) = report.pictures[0]
+    assert len(report.pictures) == 8 and what.startswith("-") and "6.png" in what
+    np.testing.assert_array_equal(truth, truths[6])
+    np.testing.assert_array_equal(result, 255 - truth)
+
+
+class Held(np.ndarray):
+    __hash__ = object.__hash__
+
+
+class OneByOne:
+    """Photos that know how many of them were ever held at once."""
+
+    def __init__(self, count, size):
+        self.count, self.size, self.most, self.held = count, size, 0, weakref.WeakSet()
+
+    def __iter__(self):
+        for number in range(self.count):
+            photo = np.full((self.size, self.size, 3), number % 256, np.uint8).view(Held)
+            self.held.add(photo)
+            self.most = max(self.most, len(self.held))
+            yield photo
+
+
+def test_neither_all_photos_nor_all_results_are_held():
+    lr, hr = OneByOne(90, 64), OneByOne(50, 256)
+    seen = []
+
+    class Watching(MeanColour):
+        def __call__(self, images, what=""):
+            seen.append(len(images))
+            return super().__call__(images)
+
+    report = compare_real(Repeat(), lr, hr, [Watching(), Watching()], resamples=0)
+    assert "90 real LR photos, x4, to 50 HR photos" in report.title
+    assert sum(seen) == 2 * (90 + 90 + 50) and max(seen) <= 64 and lr.most <= 65 and hr.most <= 5
+
+
+def test_results_of_a_set_are_the_same_whatever_its_batches():
+    lr, hr = photos(*[(16, 16)] * 20, seed=1), photos(*[(64, 64)] * 30)
+    report = compare_real(Repeat(), lr, hr, [MeanColour()], resamples=30)
+    made = MeanColour()([photo.repeat(4, 0).repeat(4, 1) for photo in lr])
+    wanted = frechet_distance(made, MeanColour()(hr))
+    assert report.rows["model"]["FD(colour)"] == pytest.approx(wanted, rel=1e-4)
+    low, high = report.intervals["model"]["FD(colour)"]
+    assert low < wanted < high
+    low, high = report.intervals["model"]["FD(colour) difference"]
+    assert low < report.rows["model"]["FD(colour) difference"] < high

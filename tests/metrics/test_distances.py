@@ -83,6 +83,27 @@ def test_kernel_distance_equals_its_definition():
     assert kernel_distance(a, b) == pytest.approx(slow_kernel(a, b), rel=1e-6)
 
 
+def test_distances_are_those_of_torch_fidelity():
+    """Its fid_statistics_to_metric and polynomial_mmd (degree 3, gamma 1 / D, coef0 1), written out. Its KID is a mean
+    over random subsets."""
+    a, b = activations(80, 12).astype(float), activations(80, 12, seed=1).astype(float)
+    (mean_a, cov_a), (mean_b, cov_b) = ((each.mean(0), np.cov(each, rowvar=False)) for each in (a, b))
+    root = scipy.linalg.sqrtm(cov_a.dot(cov_b)).real
+    wanted = (mean_a - mean_b).dot(mean_a - mean_b) + np.trace(cov_a) + np.trace(cov_b) - 2 * np.trace(root)
+    assert frechet_distance(a, b) == pytest.approx(wanted, rel=1e-6)
+
+    def polynomial_mmd(x, y):
+        m, (xx, yy, xy) = len(x), ((u @ v.T / 12 + 1) ** 3 for u, v in ((x, x), (y, y), (x, y)))
+        within = sum((each.sum() - np.trace(each)) / (m * (m - 1)) for each in (xx, yy))
+        return within - 2 * xy.sum() / m**2
+
+    assert kernel_distance(a, b) == pytest.approx(polynomial_mmd(a, b), rel=1e-6)
+    rng = np.random.default_rng(0)
+    drawn = [[each[rng.choice(80, 40, replace=False)] for each in (a, b)] for _ in range(400)]
+    subsets = [polynomial_mmd(x, y) for x, y in drawn]
+    assert kernel_distance(a, b) == pytest.approx(np.mean(subsets), abs=4 * np.std(subsets) / 20)
+
+
 def test_kernel_distance_does_not_follow_the_order_of_many_rows():
     a = activations(2500, 4, scale=0.3)
     in_order = a[np.argsort(a[:, 0])]

@@ -26,7 +26,7 @@ class Style(Model):
 
 
 def test_whole_photos_are_cut_to_a_multiple_of_the_scale(photo_folder):
-    photos = read_hr(photo_folder, None, 8)
+    photos = list(read_hr(photo_folder, None, 8))
     assert len(photos) == 12
     assert all(side % 8 == 0 and side >= 160 for photo in photos for side in photo.shape[:2])
 
@@ -55,7 +55,11 @@ def test_a_large_face_stays_whole_as_in_training(tmp_path):
 
 @pytest.mark.parametrize(
     "given, title",
-    [({}, "degraded by bicubic"), ({"crop": 64}, "shrunk to 64"), ({"crop": 64, "framing": "centre"}, "at full size")],
+    [
+        ({}, "degraded by bicubic, PSNR and SSIM of RGB, no border cut, float"),
+        ({"crop": 64}, "shrunk to 64"),
+        ({"crop": 64, "framing": "centre"}, "at full size"),
+    ],
 )
 def test_the_title_says_how_photos_were_framed(photo_folder, given, title):
     assert evaluate(Model(), photo_folder, limit=1, **given).title.endswith(title)
@@ -73,14 +77,14 @@ def test_small_photos_become_squares_of_one_size(small_folder):
 
 
 def test_a_limit_draws_by_the_seed(photo_folder):
-    first, again, other = (read_hr(photo_folder, 128, 4, limit=3, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (list(read_hr(photo_folder, 128, 4, limit=3, seed=seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert len(first) == 3 and not np.array_equal(first, other)
 
 
 def test_unusable_photos_are_named_and_do_not_count(small_folder, capsys):
     (small_folder / "broken.png").write_bytes(b"no picture")
-    photos = read_hr(small_folder, 28, 4, limit=7)
+    photos = list(read_hr(small_folder, 28, 4, limit=7))
     assert len(photos) == 2  # the two of 28x36 and 30x40
     said = capsys.readouterr().err
     assert "--hr" in said and "skipped 5 files" in said and str(small_folder) in said
@@ -88,7 +92,7 @@ def test_unusable_photos_are_named_and_do_not_count(small_folder, capsys):
 
 def test_too_few_usable_photos_are_an_error(small_folder):
     with pytest.raises(UserError, match="0 usable photos"):
-        read_hr(small_folder, 128, 4)
+        list(read_hr(small_folder, 128, 4))
 
 
 def test_scales_that_differ_are_refused(photo_folder):

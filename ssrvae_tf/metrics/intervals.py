@@ -1,0 +1,167 @@
+"""How far a distance would swing with other photos of the same kind: bootstrap intervals (Efron, 1979).
+
+Rows of both sets are drawn anew, with replacement, and the distance is measured again. A distance of drawn rows is
+larger than that of the set that they are drawn from, since some come twice and others are missing; so each interval is
+moved by the mean of what they differ by, and lies around the distance itself: it is of sets of so many photos. What
+such a distance would be of endlessly many photos, no interval here says; sets of other sizes are not to be compared.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import numpy as np
+
+from ssrvae_tf.metrics.distances import checked, kernel_blocks
+from ssrvae_tf.terminal import Bar
+
+RESAMPLES, SHARE = 200, 0.95
+
+
+def frechet_interval(
+    a: np.ndarray, b: np.ndarray, resamples: int = RESAMPLES, seed: int = 0, share: float = SHARE
+) -> tuple[float, float]:
+    """An interval of `frechet_distance(a, b)`.
+
+    Args:
+        a, b: activations (N, D) and (M, D).
+        resamples: how often rows are drawn anew.
+        seed: of that.
+        share: of such intervals that hold the mean distance of sets so large; with fewer rows than columns, more do.
+
+    Returns:
+        (low, high), low not below 0.
+
+    Raises:
+        ValueError: if a set has fewer than 2 rows, the widths differ, or there is nothing to draw.
+    """
+    (a, b), rng = _in_few_columns(a, b), _generator(resamples, share, seed)
+    found = [_frechet(_drawn(a, rng), _drawn(b, rng)) for _ in _counted(resamples)]
+    low, high = _around(_frechet(_whole(a), _whole(b)), found, share)
+    return max(low, 0.0), high
+
+
+def frechet_difference(
+    first: np.ndarray,
+    second: np.ndarray,
+    reference: np.ndarray,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    paired: bool = True,
+    share: float = SHARE,
+) -> tuple[float, float, float]:
+    """How much farther from a reference one set is than another: below 0, the first one is nearer.
+
+    Args:
+        first, second, reference: activations (N, D), (L, D) and (M, D).
+        resamples, seed, share: as for `frechet_interval`.
+        paired: row by row, the two sets were made from the same photos, which are drawn together; where N is not L
+            they cannot have been.
+
+    Returns:
+        (difference, low, high). Where the interval holds 0, it is not decided which is nearer.
+
+    Raises:
+        ValueError: as `frechet_interval`.
+    """
+    (first, second, reference), rng = _in_few_columns(first, second, reference), _generator(resamples, share, seed)
+    found = []
+    for _ in _counted(resamples):
+        of_first = _counts(first, rng)
+        of_second = of_first if paired and len(first) == len(second) else _counts(second, rng)
+        to = _drawn(reference, rng)
+        found.append(_frechet(_spread(first, of_first), to) - _frechet(_spread(second, of_second), to))
+    difference = _frechet(_whole(first), _whole(reference)) - _frechet(_whole(second), _whole(reference))
+    return (difference, *_around(difference, found, share))
+
+
+def kernel_interval(
+    a: np.ndarray, b: np.ndarray, resamples: int = RESAMPLES, seed: int = 0, share: float = SHARE
+) -> tuple[float, float]:
+    """An interval of `kernel_distance(a, b)`; arguments, result and errors are those of `frechet_interval`.
+
+    The distance is unbiased, and its interval may go below 0. Rows are drawn within the blocks that it is a mean of,
+    and a row never meets itself.
+    """
+    rng, found, distance = _generator(resamples, share, seed), np.zeros(resamples), 0.0
+    blocks = kernel_blocks(*checked(a, b))
+    for x, y in blocks:
+        of_x, of_y = (np.stack([_counts(each, rng) for _ in range(resamples)]) for each in (x, y))
+        found += _kernels(x, y, of_x, of_y) / len(blocks)
+        distance += _kernels(x, y, np.ones((1, len(x))), np.ones((1, len(y))))[0] / len(blocks)
+    return _around(distance, found, share)
+
+
+def _generator(resamples: int, share: float, seed: int) -> np.random.Generator:
+    if resamples < 2 or not 0 < share < 1:
+        raise ValueError(f"{resamples} resamples and a share of {share} are given, at least 2, and 0 to 1, are wanted")
+    return np.random.default_rng(seed)
+
+
+def _counted(resamples: int) -> Iterator[int]:
+    return iter(Bar(range(resamples), desc="interval", unit="set", disable=None, leave=False))
+
+
+def _around(value: float, found: list | np.ndarray, share: float) -> tuple[float, float]:
+    """Around a value, from those of drawn rows: what these are off by, without its mean, the value may be off by."""
+    off = np.asarray(found) - np.mean(found)
+    low, high = np.quantile(off, [(1 - share) / 2, (1 + share) / 2])
+    return float(value - high), float(value - low)
+
+
+def _in_few_columns(*sets: np.ndarray) -> list[np.ndarray]:
+    """The sets in float64, turned onto as many axes as there are rows, if these are fewer than the columns."""
+    whole = [checked(each, sets[-1])[0] for each in sets]
+    rows = np.concatenate(whole)
+    centre = rows.mean(0)
+    if len(rows) >= rows.shape[1]:
+        return [each - centre for each in whole]
+    basis, _ = np.linalg.qr((rows - centre).T)  # (D, rows)
+    return [(each - centre) @ basis for each in whole]
+
+
+def _counts(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """How often each row is drawn; not always the same one, which has no covariance."""
+    while True:
+        counts = np.bincount(rng.integers(0, len(rows), len(rows)), minlength=len(rows))
+        if np.count_nonzero(counts) > 1:
+            return counts
+
+
+def _drawn(rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return _spread(rows, _counts(rows, rng))
+
+
+def _whole(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return _spread(rows, np.ones(len(rows), int))
+
+
+def _spread(rows: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) of rows that are there `counts` times, and S (at most D, D), for which S^T S is their covariance."""
+    mean = counts @ rows / counts.sum()
+    there = counts > 0
+    spread: np.ndarray = np.sqrt(counts[there, None] / (counts.sum() - 1)) * (rows[there] - mean)
+    if len(spread) > rows.shape[1]:
+        spread = np.asarray(np.linalg.qr(spread, "r"))
+    return mean, spread
+
+
+def _frechet(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> float:
+    """The distance of what `_spread` gave: tr (C_a C_b)^(1/2) is the sum of the singular values of S_a S_b^T."""
+    (mean_a, spread_a), (mean_b, spread_b) = a, b
+    mixed = spread_a @ spread_b.T
+    squares = np.linalg.eigvalsh(mixed @ mixed.T if len(mixed) < mixed.shape[1] else mixed.T @ mixed)
+    mixed = np.sqrt(np.maximum(squares, 0)).sum()
+    return float(((mean_a - mean_b) ** 2).sum() + (spread_a**2).sum() + (spread_b**2).sum() - 2 * mixed)
+
+
+def _kernels(a: np.ndarray, b: np.ndarray, of_a: np.ndarray, of_b: np.ndarray) -> np.ndarray:
+    """Kernel distances (R,) of rows that are there `of_a` (R, N) and `of_b` (R, M) times."""
+
+    def others(x: np.ndarray, times: np.ndarray) -> np.ndarray:
+        scores = (x @ x.T / x.shape[1] + 1.0) ** 3
+        met = ((times @ scores) * times).sum(1) - times**2 @ np.diag(scores)
+        return met / (times.sum(1) ** 2 - (times**2).sum(1))
+
+    between = ((of_a @ ((a @ b.T / a.shape[1] + 1.0) ** 3)) * of_b).sum(1) / (of_a.sum(1) * of_b.sum(1))
+    return others(a, of_a) + others(b, of_b) - 2 * between
