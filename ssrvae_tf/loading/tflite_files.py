@@ -24,6 +24,14 @@ def interpreter(path: str | os.PathLike) -> Any:
             f"{path}: its operators {', '.join(names)} are not TFLite's own and may reach files: not loaded; take a "
             "file that python -m ssrvae_tf.export wrote"
         )
+    return trusted_interpreter(file)
+
+
+def trusted_interpreter(file: bytes) -> Any:
+    """An interpreter for what a `.tflite` file holds, on all processor cores.
+
+    For files that an installed package brings: they are not checked, which takes TensorFlow.
+    """
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
