@@ -166,7 +166,8 @@ def _listening(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=kind)
     except OSError as error:
         what = f"--port {port}" if error.errno in (errno.EADDRINUSE, errno.EACCES) else f"--host {host}"
-        raise UserError(f"{what}: {error.strerror or error}: choose another, or --port 0 for any that is free") from error
+        reason = str(error.strerror or error).partition(" (")[0]
+        raise UserError(f"{what}: {reason}: choose another, or --port 0 for any that is free") from error
 
 
 def _is_local(host: str) -> bool:
