@@ -115,25 +115,27 @@ def test_progress_is_told_and_a_photo_can_be_given_up_and_done_again(visitor, ap
     assert results[0] != results[1]
 
 
-def test_two_people_take_turns_and_see_their_own_only(visitors):
+def test_two_people_take_turns_and_see_their_own_only(app, visitors):
     visitor, other = visitors(), visitors()
-    first = [visitor.bring(LARGE, f"{number}.jpg").json() for number in range(3)]
-    second = other.bring(SMALL, "mine.png").json()
+    visitor.result_of(SMALL)
+    (worker,) = app.workers()
+    worker.suspend()
+    first = [visitor.bring(SMALL, f"{number}.png").json() for number in range(3)]
     visitor.until(first[0], "running")
-    ahead = [photo["ahead"] for photo in visitor.photos()]
-    assert ahead[1:] == [2, 3], "after the other's"
+    second = other.bring(SMALL, "mine.png").json()
+    assert [photo["ahead"] for photo in visitor.photos()[2:]] == [2, 3], "after the other's"
     assert [(photo["name"], photo["ahead"]) for photo in other.photos()] == [("mine.png", 1)]
-    visitor.post(visitor.of(first[0], "cancel"))
+    worker.resume()
     other.until(second, "done")
-    assert len(visitor.photos()) == 3
+    visitor.until(first[2], "done")
+    assert len(visitor.photos()) == 4
     for photo, who in ((second, visitor), (first[1], other)):
-        for address in ("result", "after/0/0_0.jpg"):
+        for address in ("result", "before/0/0_0.jpg", "after/0/0_0.jpg"):
             assert who.get(who.of(photo, address)).status_code == 404
         assert who.post(who.of(photo, "cancel")).status_code == 404
         assert who.post(who.of(photo, "again")).status_code == 404
         assert who.delete(who.of(photo)).status_code == 404
     assert other.get(other.of(second, "result")).status_code == 200
-    assert {photo["state"] for photo in visitor.photos()[1:]} <= {"waiting", "running"}
 
 
 def cut_short() -> bytes:
@@ -346,7 +348,7 @@ def test_nothing_stays_after_ctrl_c_nor_after_the_start_that_follows_a_kill(netw
     other.mkdir()
     with App(tmp_path, *options) as app, app.visitor() as visitor:
         assert len(list(tmp_path.glob("ssrvae_app.*"))) == 2
-        visitor.until(visitor.bring(LARGE).json(), "running")
+        visitor.bring(LARGE)
         assert app.ended_by(signal.SIGINT) == (130, "stopped\n")
     assert list(tmp_path.iterdir()) == [other]
 

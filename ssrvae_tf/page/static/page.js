@@ -124,7 +124,10 @@ class Card {
       each.addEventListener("click", () => Promise.resolve(act()).catch(tell));
       return each;
     };
-    this.look = button("Look", () => this.open());
+    this.look = button("Look", () => {
+      this.open();
+      element("looked-at").scrollIntoView({ block: "nearest" });
+    });
     this.download = made("a", { className: "button quiet", textContent: "Download" });
     this.again = button("Again with these settings", () => this.repeat());
     this.cancel = button("Cancel", () => ask(`photos/${this.key}/cancel`, { method: "POST" }).then(look));
