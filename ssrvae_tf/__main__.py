@@ -16,6 +16,7 @@ from ssrvae_tf.errors import UserError, exit_cleanly
 
 COMMANDS = {
     "upscale": "enlarge photos, files or whole folders",
+    "app": "a page to drop photos on, in a browser",
     "fit": "train either stage on your own photos",
     "degrade": "make photos small as the real world does",
     "evaluate": "measure a model on folders of photos",

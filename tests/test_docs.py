@@ -3,8 +3,8 @@
 Training commands get options appended that make them tiny. Left out are:
 `make` and `source` (the tests would start themselves; targets and paths are checked), `pip`, `jupyter` and
 `tensorboard` (they fetch or never end; the names are checked), the fetching of the FID's network (a stand-in takes its
-place), `pack` by a name (it writes into the package), and training and Beam's `--runner` on several machines (they are
-not there; the options are parsed).
+place), `pack` by a name (it writes into the package), `app` (it never ends), and training and Beam's `--runner` on
+several machines (they are not there): of these the options are parsed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ssrvae_tf import config
+from ssrvae_tf import app, command_line, config
 from ssrvae_tf.exporting.tflite import export_tflite
 from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
@@ -172,6 +172,8 @@ def test_other_commands_name_what_is_there(name):
             flags = importlib.import_module(words[2]).parse(words[3:])["flags"]
             known = set(pipeline_options.PipelineOptions([]).get_all_options())
             assert {flag[2:] for flag in flags if flag.startswith("-")} <= known
+        elif words[:2] == ["ssrvae", "app"]:
+            command_line.read(app.serve, "ssrvae_tf.app", words[2:])
         elif words[1:3] == ["-m", "ssrvae_tf.pack"]:
             assert (ROOT / "ssrvae_tf" / "weights" / words[4]).is_dir()
         else:

@@ -27,6 +27,7 @@ from ssrvae_tf.photos.writing import replacing
 _LONGEST = {"jpeg": 65_500, "webp": 16_383}
 _LONGEST_XMP = {"jpeg": 60_000}  # bytes; libvips leaves out what is longer
 _SIXTEEN = ("png", "tiff")
+TILE = 512  # side of those of `write_pyramid`
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _EXIF, _GPS = 0x0112, 0x8769, 0x8825
 # What a TIFF's own tags say about the photo: description, maker, model, software, time, artist, copyright.
@@ -390,6 +391,33 @@ def shrunk(photo: Photo, longest: int) -> np.ndarray:
     if max(photo.pixels.shape[:2]) > longest:
         image = image.thumbnail_image(longest, height=longest, size="down")
     return _colour(image)
+
+
+def write_pyramid(photo: Photo, folder: Path) -> int:
+    """Write a photo to be looked at: `folder/LEVEL/COLUMN_ROW.jpg` are tiles of 512 pixels, of the whole on level 0, of
+    twice as many pixels a side on each further one, up to all that there are.
+
+    What is transparent becomes white, colours sRGB.
+
+    Returns:
+        how many levels there are.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
+    image = _eight_bits(_on_white(_vips(photo)))
+    if photo.profile:
+        with contextlib.suppress(pyvips.Error):  # a profile that is damaged or of other colours
+            converted = image.icc_transform("srgb", embedded=True)
+            converted.crop(0, 0, 1, 1).avg()
+            image = converted
+    try:
+        image.dzsave(os.fspath(folder), suffix=".jpg[Q=90]", tile_size=TILE, overlap=0, depth="onetile", keep="none")
+    except pyvips.Error as error:
+        raise OSError(one_line(error)) from error
+    os.replace(f"{folder}_files", folder)  # libvips adds to the name, and a file that describes the tiles
+    os.unlink(f"{folder}.dzi")
+    return sum(each.is_dir() for each in folder.iterdir())
 
 
 def _colour(image: pyvips.Image) -> np.ndarray:

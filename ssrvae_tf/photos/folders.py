@@ -25,7 +25,7 @@ COMPARISON = "before_after.html"  # a folder with such a page holds sheets, not 
 _NAMES = 10_000  # that are looked at to count what is left out
 _LOOKED_AT = 50  # photos whose sizes are
 # Pillow knows these by name only, or needs another program to read them.
-_NOT_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
+NOT_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 @functools.cache
@@ -33,7 +33,7 @@ def suffixes() -> frozenset:
     """File suffixes that Pillow can read, in lower case, with the dot."""
     add_heif()
     registered = Image.registered_extensions()
-    return frozenset(end for end, kind in registered.items() if kind in Image.OPEN and kind not in _NOT_PHOTOS)
+    return frozenset(end for end, kind in registered.items() if kind in Image.OPEN and kind not in NOT_PHOTOS)
 
 
 def find_photos(folder: str | os.PathLike, what: str = "", tell: bool = True) -> list[Path]:

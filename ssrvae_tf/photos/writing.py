@@ -34,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def part_of(path: Path) -> Path:
     """Where a file is written before it is renamed. Libraries go by the suffix, so that stays last."""
-    end = f".{_machine()}.{os.getpid()}.part{path.suffix}"
+    end = f".{machine()}.{os.getpid()}.part{path.suffix}"
     stem = os.fsencode(path.stem)
     if len(stem) + len(end) >= _LONGEST_NAME:
         stem = f"{zlib.crc32(stem):08x}".encode()
@@ -49,7 +49,7 @@ def remove_parts(folder: Path) -> None:
     for part in folder.glob(".*.part*"):
         made = re.search(r"\.([0-9a-f]{8})\.(\d+)\.part(\.\w+)?$", part.name)
         with contextlib.suppress(OSError):  # such as that another has removed it
-            if made and (not runs(int(made[2])) if made[1] == _machine() else _is_old(part)):
+            if made and (not runs(int(made[2])) if made[1] == machine() else _is_old(part)):
                 part.unlink()
 
 
@@ -58,7 +58,7 @@ def _is_old(path: Path) -> bool:
 
 
 @functools.cache
-def _machine() -> str:
+def machine() -> str:
     """A short name for where numbers of processes mean the same: a host, or a container on it."""
     try:
         numbers = os.readlink("/proc/self/ns/pid")  # containers may share their host's name

@@ -226,7 +226,7 @@ def test_what_a_killed_process_left_is_removed_unless_another_machine_may_be_at_
         with monkeypatch.context() as patch:
             patch.setattr(os, "getpid", lambda: process)
             if machine:
-                patch.setattr(writing, "_machine", lambda: machine)
+                patch.setattr(writing, "machine", lambda: machine)
             path = writing.part_of(tmp_path / name)
         path.write_text("half")
         return path.name

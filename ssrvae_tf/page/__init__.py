@@ -1,0 +1,1 @@
+"""The local page of `ssrvae app`: photos in, enlarged photos out, in a browser on this machine."""

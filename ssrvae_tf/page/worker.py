@@ -1,0 +1,187 @@
+"""The process that enlarges the page's photos, one at a time, as `python -m ssrvae_tf.upscale` does.
+
+It is apart from the server, so that the server starts at once, and a photo is given up by ending the process, whose
+memory goes with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Callable
+
+from ssrvae_tf import terminal
+from ssrvae_tf.errors import UserError
+
+PHOTO = "photo"  # stem of a photo's file in its folder
+QUALITY = 95  # of JPEG and WebP, as unless told of `upscale_files`
+_TILE, _OVERLAP = "auto", 8  # likewise
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a photo is to be enlarged: see `ssrvae_tf.upscale.upscale_files`.
+
+    Attributes:
+        model: name or place of one.
+        detail: None for models with one set of weights.
+    """
+
+    model: str
+    detail: float | None
+    strength: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A photo to enlarge.
+
+    Attributes:
+        photo: its file. What is made goes beside it.
+        name: that its owner knows it by.
+    """
+
+    photo: Path
+    name: str
+    settings: Settings
+    max_megapixels: float
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A picture to look at, as `ssrvae_tf.photos.files.write_pyramid` wrote it."""
+
+    width: int
+    height: int
+    levels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of a photo.
+
+    Attributes:
+        file: of the enlarged photo, beside the photo.
+        name: for its owner.
+        before, after: the folders `before` and `after` beside it.
+        notes: what its owner should know, "" for nothing.
+    """
+
+    file: str
+    name: str
+    before: View
+    after: View
+    notes: str
+
+
+def serve(connection: Connection, engine: str, precision: str) -> None:
+    """Take tasks from a connection, until it closes.
+
+    For each there come ("stage", text) and ("rows", done, of all) while it goes on, and at the end ("done", `Result`)
+    or ("failed", one line).
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the server, which ends this one
+    terminal.quiet_start()
+    terminal.Bar.set_lock(threading.RLock())  # tqdm's own lasts beyond a process that is killed, which Python tells
+    networks = _Networks(engine, precision)
+    try:
+        while True:
+            task = connection.recv()
+            try:
+                connection.send(("done", _enlarged(task, networks, lambda *told: connection.send(told))))
+            except UserError as error:
+                connection.send(("failed", named(str(error), task.photo, task.name)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the server has gone
+        pass
+
+
+def named(line: str, photo: Path, name: str) -> str:
+    """A line about a photo for its owner, who does not know where the server keeps it."""
+    return line.replace(os.fspath(photo), name).replace(f"{photo.parent}{os.sep}", "")
+
+
+class _Networks:
+    """Keeps the network of the last photo, since the next one probably goes through it, too."""
+
+    def __init__(self, engine: str, precision: str):
+        self._how, self._key, self._network = (engine, precision), None, None
+
+    def of(self, model: Any, pixels: int):
+        from ssrvae_tf.inference.fast_engine import fastest
+
+        if self._key == (model, pixels >= 1_000_000):  # from there on another engine may be worth the while
+            return self._network
+        self._key = self._network = None  # its memory, before the next is there
+        self._network = fastest(model, pixels, *self._how)
+        self._key = model, pixels >= 1_000_000
+        return self._network
+
+
+def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
+    """Raises UserError where the photo cannot be enlarged."""
+    from ssrvae_tf.inference.engines import computed_by
+    from ssrvae_tf.inference.enlarger import upscale
+    from ssrvae_tf.inference.identity import identity
+    from ssrvae_tf.loading import places
+    from ssrvae_tf.photos import files, folders, jobs, records
+    from ssrvae_tf.photos.formats import SUFFIXES
+
+    settings, folder = task.settings, task.photo.parent
+    model = places.chosen(settings.model, settings.detail)
+    tell("stage", "Reading the photo")
+    width, height = files.measure(task.photo, task.max_megapixels)
+    tell("stage", "Loading the network")
+    network = networks.of(model, width * height)
+    source = folders.Source(task.photo, Path(task.photo.name))
+    target = folder / folders.result_name(source, False, network.scale, "keep")
+    if files.limit(SUFFIXES[target.suffix.lower()], width * network.scale, height * network.scale):
+        target = target.with_suffix(f"{target.suffix}.png")
+    made = records.of_result(
+        target,
+        folders.size_of(task.photo),
+        identity(model),
+        network.scale,
+        QUALITY,
+        _TILE,
+        _OVERLAP,
+        settings.strength,
+        detail=places.detail_of(model),
+        precision=getattr(network, "precision", "float32"),
+    )
+    views: dict[str, View] = {}
+    notes: list[str] = []
+
+    def work(item, photo, report):
+        def told(done, rows):
+            report(done, rows)
+            tell("rows", done, rows)
+
+        notes.append(photo.note.removeprefix(f"{task.photo}: "))
+        views["before"] = _view(photo, folder / "before")
+        tell("rows", 0, 1)
+        pixels = upscale(photo.pixels, network, _TILE, progress=told, overlap=_OVERLAP, strength=settings.strength)
+        return dataclasses.replace(photo, pixels=pixels, computed_by=computed_by(network))
+
+    def write(item, photo, result):
+        tell("stage", "Writing the result")
+        files.write(result, target, QUALITY, made=made)
+        views["after"] = _view(result, folder / "after")
+
+    outcome = jobs.Outcome()
+    item = folders.Item(task.photo, target, width, height)
+    jobs.run([item], lambda item: files.read(item.source, task.max_megapixels), work, write, outcome, task.name, 1)
+    if outcome.failed:
+        raise UserError(outcome.failed[0])
+    name = Path(task.name).stem + target.name.removeprefix(PHOTO)
+    return Result(target.name, name, views["before"], views["after"], notes[0])
+
+
+def _view(photo, folder: Path) -> View:
+    from ssrvae_tf.photos import files
+
+    height, width = photo.pixels.shape[:2]
+    return View(width, height, files.write_pyramid(photo, folder))
