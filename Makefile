@@ -10,6 +10,7 @@
 #             build sdist and wheel, and use the wheel in an empty environment outside of the checkout
 # make release
 #             see that this version may be released, build sdist and wheel into dist/ and use them on both stacks
+# make docs   build the site into build/site/
 # make gallery
 #             write docs/results/, what the shipped weights make of the package's photos
 # make clean  remove .venv and everything else that can be made again
@@ -32,9 +33,14 @@ TESTS ?= tests
 JOBS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
 
-.PHONY: demo gallery test test-all stacks test-onednn lint wheel-check release clean venv
+.PHONY: demo docs gallery test test-all stacks test-onednn lint wheel-check release clean venv
 
 venv: $(READY)
+
+# The theme warns of a MkDocs to come.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
 
 gallery: $(READY)
 	$(BIN)/python -m scripts.gallery

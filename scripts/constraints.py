@@ -1,6 +1,6 @@
 """Make a file of constraints from what pip finds for each Python: prints it.
 
-    extras=.[app,beam,dev,heif,notebooks,onnx,peers,serving]
+    extras=.[app,beam,dev,docs,heif,notebooks,onnx,peers,serving]
     python3.9 -m pip install --dry-run --ignore-installed --report 3.9.json -c constraints/tf2.15.txt "$extras"
     ...
     python scripts/constraints.py 3.9.json 3.10.json 3.11.json > constraints/tf2.15.txt

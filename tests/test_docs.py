@@ -37,7 +37,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / 
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 # What serving/README.md says needs a server: tests/serving/test_serving_readme.py types it.
 TYPED_HERE = [name for name in NAMES if name != "serving/README.md"]
-IN_PACKAGE = re.compile(r"python -m (ssrvae_tf\.(?!pack \S+ [^/\s]+(?:\s|$))\w+)((?:(?! --runner ).)*)")
+COMMAND = r"(?!pack \S+ [^/\s]+(?:\s|$))\w+"
+IN_PACKAGE = re.compile(rf"(?:python -m ssrvae_tf\.|ssrvae )({COMMAND})((?:(?! --runner ).)*)")
 
 TINY = """
     --steps-per-epoch 1 --batch-size 2 --hr-size 32 --patch-size 32 --precision float32 --style-vae.filters 8
@@ -121,17 +122,17 @@ def test_commands_of_the_package_run_and_leave_what_they_name(name, folder):
     ran = of_the_package(name)
     for network in ("models/inception", "models/efficientnet"):
         make_feature_model(network)
-    for module, rest in (match.groups() for match in ran):
-        if module.endswith("_beam"):
+    for command, rest in (match.groups() for match in ran):
+        if command.endswith("_beam"):
             pytest.importorskip("apache_beam")
         arguments = shlex.split(rest)
         given = dict(zip(arguments, arguments[1:]))
-        if module == "ssrvae_tf.fit" and arguments != ["--help"]:
+        if command == "fit" and arguments != ["--help"]:
             arguments += TINY.split() + ["--epochs", "2" if "--epochs" in given else "1"]
-        run_module(module, arguments)
+        run_module(f"ssrvae_tf.{command}", arguments)
         for out in {"--out", "--output"} & set(given):
             assert Path(given[out]).exists(), rest
-        if module == "ssrvae_tf.fit" and "--epochs" in given:
+        if command == "fit" and "--epochs" in given:
             assert len(Path(given["--out"], "metrics.csv").read_text().splitlines()) == 3, "it did not go on"
 
 
@@ -144,7 +145,7 @@ def test_python_blocks_run_each_on_its_own(name, folder):
         exec(compile(source, name, "exec"), {"__name__": "block"})
 
 
-@pytest.mark.parametrize("name", TYPED_HERE)
+@pytest.mark.parametrize("name", [*TYPED_HERE, "CONTRIBUTING.md"])
 def test_other_commands_name_what_is_there(name):
     """What cannot be run here: see the module's docstring."""
     for command in commands(ROOT / name):
@@ -152,7 +153,8 @@ def test_other_commands_name_what_is_there(name):
             continue
         words = shlex.split(command)
         if words[0] == "make":
-            assert set(words[1:]) <= set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+            given = {word.partition("=")[0] for word in words[1:]}  # targets and variables
+            assert given <= set(re.findall(r"^([\w-]+)(?::| \?=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
         elif words[0] == "source":
             assert f"VENV := {words[1].split('/')[0]}" in (ROOT / "Makefile").read_text()
         elif words[:2] == ["jupyter", "lab"]:

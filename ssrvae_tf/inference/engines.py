@@ -74,16 +74,24 @@ def _opened(model):
 
 
 class KerasEngine:
-    """A network of this package, or whatever has its `predict` and a `scale`."""
+    """A network of this package, or whatever has its `predict`. What it multiplies sides by is its `scale`, or is
+    measured.
 
-    fixed_size = None
+    Raises:
+        UserError: if it does not enlarge photos.
+    """
 
     def __init__(self, model, name: str = "the given model"):
         if hasattr(model, "degrade"):
             raise UserError(f"{name} degrades photos, it cannot upscale them: choose an SR network such as faces-x4")
-        self._model, self.scale, self.runtime = model, model.scale, f"Keras {version('keras')}"
+        self._model, self.runtime = model, f"Keras {version('keras')}"
+        takes = getattr(model, "input_shape", None)
+        self.fixed_size = _fixed_size(takes[1:3]) if isinstance(takes, tuple) and len(takes) == 4 else None
+        self.scale = getattr(model, "scale", None) or _measured_scale(self, name, self.fixed_size)
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
+        if not len(lr) and not hasattr(self._model, "scale"):
+            return nothing(lr, self.scale)
         with _memory_errors():
             # `predict` would cut large tiles again.
             whole = hasattr(self._model, "enlarge")
@@ -92,14 +100,12 @@ class KerasEngine:
 
 
 class SavedModelEngine:
-    """A SavedModel, its `serving_default` from `lr` to `sr`.
+    """A SavedModel, its `serving_default` from photos to larger ones: `lr` to `sr`, or whatever another calls the two.
 
     Raises:
         UserError: if it has no such signature, is damaged, or its graph reaches beyond its own numbers.
         MemoryError: if it takes more than there is.
     """
-
-    fixed_size = None
 
     def __init__(self, folder: Path):
         import tensorflow as tf
@@ -117,21 +123,25 @@ class SavedModelEngine:
         except Exception as error:  # of any kind, by where the damage is
             raise UserError(f"{folder}: a damaged SavedModel ({one_line(error)}): export it again") from error
         self._signature = self._model.signatures.get("serving_default")
-        takes = list(self._signature.structured_input_signature[1]) if self._signature else []
+        takes = dict(self._signature.structured_input_signature[1]) if self._signature else {}
         gives = list(self._signature.structured_outputs) if self._signature else []
-        if takes != ["lr"] or gives != ["sr"]:
+        photos = tf.TensorSpec([None, None, None, 3], tf.float32)
+        fits = [each.shape.rank == 4 and photos.is_compatible_with(each) for each in takes.values()]
+        if fits != [True] or len(gives) != 1:
             raise UserError(
-                f"{folder}: its serving_default takes {takes} and gives {gives}, lr and sr are wanted: "
-                "choose an SR network that python -m ssrvae_tf.export wrote"
+                f"{folder}: its serving_default takes {_told(takes)} and gives {gives}, one batch of photos, "
+                "float32 (B, H, W, 3), and one are wanted: choose an SR network"
             )
-        self.scale = _measured_scale(self, _PROBE, _PROBE)
+        ((self._takes, spec),), (self._gives,) = takes.items(), gives
+        self.fixed_size = _fixed_size(spec.shape[1:3])
+        self.scale = _measured_scale(self, folder, self.fixed_size)
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
         with _memory_errors():
             try:
-                return self._signature(lr=tf.constant(lr))["sr"].numpy()
+                return self._signature(**{self._takes: tf.constant(lr)})[self._gives].numpy()
             except tf.errors.InvalidArgumentError as error:
                 said = one_line(_PREFACE.sub("", str(error)))
                 if TOO_LARGE in str(error):  # smaller tiles are the answer
@@ -169,7 +179,7 @@ class TFLiteEngine:
         self.fixed_size = None if -1 in shape[1:3] else (int(shape[1]), int(shape[2]))
         self._shape = None
         with terminal.hushed():  # it tells how it runs
-            self.scale = _measured_scale(self, *(self.fixed_size or (_PROBE, _PROBE)))
+            self.scale = _measured_scale(self, path, self.fixed_size)
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         # One photo at a time: a file may have a fixed batch of 1, and gains nothing from a larger one.
@@ -212,7 +222,7 @@ class ServerEngine:
 
     def __init__(self, client):
         self._client, self.name = client, f"{client.address} {client.model} {client.version}"
-        self.scale = _measured_scale(self, _PROBE, _PROBE)
+        self.scale = _measured_scale(self, self.name)
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         tiles = np.rint(np.clip(lr, 0.0, 1.0) * 255.0).astype(np.uint8)
@@ -239,8 +249,26 @@ def _sides(lr: np.ndarray) -> str:
     return f"{lr.shape[1]}x{lr.shape[2]} pixels"
 
 
-def _measured_scale(run, height: int, width: int) -> int:
-    return run(np.zeros((1, height, width, 3), np.float32)).shape[1] // height
+def _fixed_size(sides) -> tuple[int, int] | None:
+    height, width = sides
+    return None if height is None or width is None else (height, width)
+
+
+def _told(takes: dict) -> list[str]:
+    return [f"{name} {spec.dtype.name} {spec.shape}" for name, spec in takes.items()]
+
+
+def _measured_scale(run, name, size: tuple[int, int] | None = None) -> int:
+    """Raises UserError: if what becomes of a photo is not one that is so many times larger."""
+    height, width = size or (_PROBE, _PROBE)
+    made = run(np.zeros((1, height, width, 3), np.float32)).shape
+    scale = made[1] // height if len(made) == 4 else 0
+    if not scale or made != (1, scale * height, scale * width, 3):
+        raise UserError(
+            f"{name}: of a photo (1, {height}, {width}, 3) it makes {made}, the same number of times as many rows and "
+            "columns are wanted: choose an SR network"
+        )
+    return scale
 
 
 @contextlib.contextmanager

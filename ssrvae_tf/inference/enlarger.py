@@ -61,7 +61,8 @@ def upscale(
         overlap: pixels of the photo that neighbouring tiles share.
         batch: tiles that go through the network together.
         strength: 1 is the network's result, 0 the bicubic one, between them a blend.
-        detail, detailed: of a model that is not loaded yet, as for `ssrvae_tf.load`.
+        detail: of a model that is not loaded yet, as for `ssrvae_tf.load`.
+        detailed: likewise.
         engine: of a model that is given by name or run: "auto" takes the fastest on this machine, from a file that the
             first image of a megapixel makes; "openvino", "litert" or "keras".
         precision: "float32", or "bfloat16" by OpenVINO on processors that have it.

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import re
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from stub_models import BicubicNetwork
 from tensorflow.lite.tools import flatbuffer_utils
-from tiny_saved_models import Bicubic, save
+from tiny_saved_models import Bicubic, Several, save
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.saved_model import export_saved_model
@@ -199,7 +201,20 @@ class _Client:
         return np.repeat(np.repeat(image, 2, 0), 2, 1)
 
 
+def own_model(height=None, width=None):
+    """A Keras model as users have them: it doubles, and does not say so."""
+    lr = keras.Input((height, width, 3), name="small")
+    return keras.Model(lr, keras.layers.UpSampling2D(2)(lr))
+
+
+def exported(model, folder):
+    model.export(str(folder))
+    return folder
+
+
 ENGINES = {
+    "a Keras model of one's own": lambda folder: engine(own_model()),
+    "its export": lambda folder: engine(exported(own_model(), folder / "own")),
     "a network": lambda folder: engine(EDSR(2, 8, 1)),
     "whatever predicts": lambda folder: engine(BicubicNetwork(2)),
     "a SavedModel": lambda folder: engine(export_saved_model(EDSR(2, 8, 1), folder)),
@@ -218,6 +233,38 @@ def test_no_photos_give_no_photos(kind, tmp_path):
         made = upscale(np.zeros((0, 9, 8, 3), dtype), opened)
         assert made.shape == (0, 18, 16, 3) and made.dtype == dtype
     assert opened(np.zeros((2, 9, 8, 3), np.float32)).shape == (2, 18, 16, 3)
+
+
+@pytest.mark.parametrize("kind", ["model", "export"])
+def test_a_model_of_one_size_gets_tiles_of_it(kind, tmp_path):
+    model = own_model(20, 24)
+    opened = engine(model if kind == "model" else exported(model, tmp_path / "own"))
+    assert (opened.fixed_size, opened.scale) == ((20, 24), 2)
+    photo = np.random.default_rng(0).random((31, 50, 3), np.float32)
+    np.testing.assert_allclose(upscale(photo, opened), twice(photo[None])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["model", "export"])
+@pytest.mark.parametrize(
+    "head, told", [(keras.layers.Flatten(), "(1, 768)"), (keras.layers.Conv2D(1, 1), "(1, 16, 16, 1)")]
+)
+def test_a_model_that_makes_no_larger_photos_is_told(kind, head, told, tmp_path):
+    lr = keras.Input((16, 16, 3))
+    model = keras.Model(lr, head(lr))
+    with pytest.raises(UserError, match=rf": of a photo \(1, 16, 16, 3\) it makes {re.escape(told)}, "):
+        engine(model if kind == "model" else exported(model, tmp_path / "own"))
+
+
+class _Gray(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="gray")])
+    def serving_default(self, gray):
+        return {"larger": twice(gray)}
+
+
+@pytest.mark.parametrize("made, told", [(_Gray, "gray float32"), (Several, "a float32.*b int32")])
+def test_a_saved_model_of_something_else_is_told(made, told, tmp_path):
+    with pytest.raises(UserError, match=rf"1: its serving_default takes \['{told}.* one batch of photos, "):
+        engine(save(made(), tmp_path / "1"))
 
 
 class _Own:
