@@ -26,6 +26,9 @@ def evaluate(
     border: NonNegativeInt = 0,
     rounded: bool = False,
     resamples: NonNegativeInt = 200,
+    identity: Optional[Annotated[str, "PATH"]] = None,
+    identity_range: Optional[Literal["unit", "signed", "bytes"]] = None,
+    find_faces: bool = False,
     grid: bool = False,
     side: Optional[PositiveInt] = None,
     unusual: bool = False,
@@ -62,6 +65,9 @@ def evaluate(
         border: pixels cut off on each side for PSNR and SSIM.
         rounded: results are rounded to 8 bit for PSNR and SSIM; else compared as floats.
         resamples: how often photos are drawn anew for the intervals of distances; 0 for none.
+        identity: SavedModel or .tflite file photos -> embeddings, for whether pairs show the same person.
+        identity_range: what its input spans where that is not known: unit [0, 1], signed [-1, 1] or bytes [0, 255].
+        find_faces: count the faces that are still found.
         grid: measure on known photos in known ways.
         side: whole photos of the grid are shrunk until no side is longer; 448 unless told.
         unusual: also harm them in seven ways that are rare.
@@ -77,13 +83,18 @@ def evaluate(
         UserError: if a model, a folder or the combination of the arguments is of no use.
     """
     places = {"lr": lr, "style": style, "features": features}
-    others = {"degrade": degrade, "crop": crop, "framing": framing, **places}
+    others = {"degrade": degrade, "crop": crop, "framing": framing, "identity": identity, "find_faces": find_faces}
+    others.update(places)
     unused = [name for name, value in (others if grid else {"side": side, "unusual": unusual}).items() if value]
     if unused:
-        raise UserError(f"--{unused[0]}: {'not for' if grid else 'only for'} --grid: leave one of the two out")
+        raise UserError(
+            f"{command_line.flag(unused[0])}: {'not for' if grid else 'only for'} --grid: leave one of the two out"
+        )
     if not (grid or lr) and features:
         said = f"--features {' '.join(features)}"
         raise UserError(f"{said}: for distances to real small photos: add --lr DIR, or leave it out")
+    if identity_range and not identity:
+        raise UserError(f"--identity-range {identity_range}: for a network: add --identity PATH, or leave it out")
     if resamples == 1:
         raise UserError("--resamples 1: no interval comes of one: give 200, or 0 for no intervals")
     if not (grid or lr or crop) and framing:
@@ -101,6 +112,7 @@ def evaluate(
         from ssrvae_tf.loading.models import load
         from ssrvae_tf.metrics import folders
         from ssrvae_tf.metrics.comparison import DEGRADATIONS
+        from ssrvae_tf.metrics.identity import Embedding
         from ssrvae_tf.metrics.image_quality import Convention
 
         network, taken = load(model), models.detail_of(model)
@@ -138,6 +150,7 @@ def evaluate(
     as_trained = "centre" if trained and trained.crop == "random" else "fit"
     how = {"limit": limit, "crop": crop, "framing": framing or as_trained, "seed": seed, "name": name}
     how.update(convention=convention, resamples=resamples)
+    how.update(embed=identity and Embedding(identity, identity_range), find=_find_faces if find_faces else None)
     report = folders.evaluate(network, hr[0], degrade or "bicubic", **places, **how)
     judges = sorted({Path(each).resolve().name for each in features or ()} & models.taught_by(model))
     if judges:
@@ -145,6 +158,13 @@ def evaluate(
     print(report.table())
     if out:
         print(f"wrote {' and '.join(map(str, report.write(out)))}")
+
+
+def _find_faces(photo):
+    """Boxes (left, top, right, bottom) around the faces of a photo."""
+    from ssrvae_tf.faces import find_faces
+
+    return [face.box for face in find_faces(photo)]
 
 
 def _named(given: str) -> tuple[str, str]:

@@ -143,6 +143,17 @@ def test_distances_on_several_networks_stand_beside_known_truth(
         main(["--model", "faces-x4", *places[:4], "--features", features, "--features", features])
 
 
+def test_identity_and_faces_stand_beside_psnr(models, photo_folder, small_folder, features, monkeypatch, capsys):
+    found = types.SimpleNamespace(find_faces=lambda photo: [types.SimpleNamespace(box=(10, 10, 90, 90))])
+    monkeypatch.setitem(sys.modules, "ssrvae_tf.faces", found)
+    command = ["--model", "runs/sr", "--hr", str(photo_folder), "--limit", "2", "--find-faces"]
+    main([*command, "--crop", "64", "--identity", features])
+    said = capsys.readouterr().out
+    assert " identity  identity gain  faces found  faces found gain " in said and "2 faces in them" in said
+    main([*command, "--lr", str(small_folder), "--features", features, "--resamples", "0"])
+    assert "with a face" in capsys.readouterr().out
+
+
 def test_intervals_can_be_left_out(models, photo_folder, small_folder, features, capsys):
     places = ["--hr", str(photo_folder), "--lr", str(small_folder), "--features", features]
     main(["--model", "faces-x4", *places, "--resamples", "0"])
@@ -184,6 +195,10 @@ def test_a_style_vae_is_measured_against_real_small_photos(models, photo_folder,
         (["--model", "faces-x4", "--style", "small"], "only a StyleVAE takes styles"),
         (["--model", "faces-x4", "--degrade", "faces-x4"], "not a StyleVAE"),
         (["--model", "runs/style", "--degrade", "classical", "--lr", "small"], "pairs are for SR networks"),
+        (["--model", "runs/style", "--lr", "small", "--identity", "FEATURES"], "identity and faces are of SR networks"),
+        (["--model", "faces-x4", "--identity", "nowhere"], "--identity nowhere: no SavedModel there"),
+        (["--model", "faces-x4", "--identity-range", "unit"], "--identity-range unit: .* add --identity PATH"),
+        (["--model", "faces-x4", "--grid", "--find-faces"], "--find-faces: not for --grid"),
         (["--model", "faces-x4", "--resamples", "1"], "--resamples 1: no interval"),
         (["--model", "faces-x4", "--crop", "16", "--border", "4"], "leaves 16 pixels at scale 4, 19 are needed"),
         (["--model", "faces-x4", "--crop", "8"], "leaves 8 pixels"),
@@ -201,7 +216,8 @@ def test_a_style_vae_is_measured_against_real_small_photos(models, photo_folder,
         (["--model", "faces-x4", "--grid", "--side", "3"], "--side 3: at least 11"),
     ],
 )
-def test_what_does_not_go_together_is_refused_in_one_line(models, photo_folder, options, complaint):
+def test_what_does_not_go_together_is_refused_in_one_line(models, photo_folder, features, options, complaint):
+    options = [features if each == "FEATURES" else each for each in options]
     with pytest.raises(UserError, match=complaint) as caught:
         main([*options, "--hr", str(photo_folder)])
     assert "\n" not in str(caught.value)

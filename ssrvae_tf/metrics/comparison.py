@@ -14,6 +14,7 @@ from PIL import Image
 
 from ssrvae_tf.data.degradations import bicubic, classical
 from ssrvae_tf.metrics.distances import Features, frechet_distance, kernel_distance
+from ssrvae_tf.metrics.identity import Embedding, Finder, found_again, similarity
 from ssrvae_tf.metrics.image_quality import RGB, Convention, psnr, ssim
 from ssrvae_tf.metrics.intervals import RESAMPLES, frechet_difference, frechet_interval, kernel_interval
 from ssrvae_tf.metrics.report import Report
@@ -25,7 +26,10 @@ Degrade = Callable[[np.ndarray, int], np.ndarray]
 DEGRADATIONS = ("bicubic", "matlab", "classical")
 
 _PLAIN = "plain bicubic"  # not "bicubic": a run may be called so
+_GAINS = {"PSNR dB": 2, "SSIM": 4, "identity": 3, "faces found": 3}  # and their digits
+_SHIFTS = ("red shift", "green shift", "blue shift")
 _COLUMNS = ("LR", "bicubic", "result", "truth")
+_PIXELS = 16 * 128**2  # of a batch
 _SHOWN = 8  # rows of pictures of each kind
 _LARGEST = 512  # side of a picture that is kept
 
@@ -38,6 +42,8 @@ def compare_pairs(
     how: str = "degraded",
     convention: Convention = RGB,
     names: Sequence[str] | None = None,
+    embed: Embedding | None = None,
+    find: Finder | None = None,
 ) -> Report:
     """PSNR and SSIM of super-resolved degraded photos, and how far red, green and blue shift from the true ones, in
     gray levels of 255: means over the photos. The photos that lose most in PSNR are shown.
@@ -48,29 +54,68 @@ def compare_pairs(
         how: what the title says about it.
         convention: of PSNR and SSIM.
         names: of the photos, which may grow as they are read.
+        embed: for `identity`, the mean similarity of each photo and the true one.
+        find: for `faces found`, the share of the faces in the true photos that are found again.
     """
-    figures: dict[str, list[tuple[float, ...]]] = {_PLAIN: [], name: []}
-    worst: list[tuple[float, int, str, tuple]] = []
+    figures: dict[str, list[dict[str, float]]] = {_PLAIN: [], name: []}
+    faces, again = 0, dict.fromkeys(figures, 0)
+    worst = _Worst()
     for start, batch in _batches(photos, "pairs"):
         lr = degrade(batch, start)
-        for number, (sr, small, hr) in enumerate(zip(_super_resolve(model, lr), lr, batch), start):
-            enlarged, truth = _enlarge(small, model.scale), hr / 255.0
-            for row, image in ((_PLAIN, enlarged / 255.0), (name, sr)):
-                shift = 255.0 * (image - truth).mean((0, 1))
-                figures[row].append((psnr(image, truth, *convention), ssim(image, truth, *convention), *shift))
-            # Equal pictures have an infinite PSNR.
-            gain = float(np.nan_to_num(figures[name][-1][0] - figures[_PLAIN][-1][0]))
-            if len(worst) < _SHOWN or gain < worst[-1][0]:
-                note = f"{gain:+.2f} dB: {names[number] if names else f'photo {number + 1}'}"
-                worst.append((gain, number, note, _kept(small, enlarged, _to_uint8(sr), hr)))
-                worst = sorted(worst, key=lambda each: each[:2])[:_SHOWN]
-    columns = ("PSNR dB", "SSIM", "red shift", "green shift", "blue shift")
-    rows = {row: dict(zip(columns, map(float, np.mean(each, 0)))) for row, each in figures.items()}
-    for column in ("PSNR dB", "SSIM"):
-        rows[name][f"{column} gain"] = rows[name][column] - rows[_PLAIN][column]
-    digits = {"PSNR dB": 2, "PSNR dB gain": 2, "SSIM": 4, "SSIM gain": 4, **dict.fromkeys(columns[2:], 2)}
+        sr = _super_resolve(model, lr)
+        made = {_PLAIN: np.stack([_enlarge(photo, model.scale) for photo in lr]), name: _to_uint8(sr)}
+        for row, images in ((_PLAIN, made[_PLAIN] / 255.0), (name, sr)):
+            figures[row] += [_figures(*pair, convention) for pair in zip(images, batch / 255.0)]
+        if embed:
+            people = embed(batch)
+            for row, found in figures.items():
+                for each, alike in zip(found[start:], similarity(embed(made[row]), people)):
+                    each["identity"] = float(alike)
+        if find:
+            for truth, *results in zip(batch, *made.values()):
+                true_faces = find(truth)
+                faces += len(true_faces)
+                for row, result in zip(made, results):
+                    again[row] += found_again(true_faces, find(result))
+        for number, pictures in enumerate(zip(lr, *made.values(), batch), start):
+            gain = figures[name][number]["PSNR dB"] - figures[_PLAIN][number]["PSNR dB"]
+            worst.add(gain, names[number] if names else f"photo {number + 1}", pictures)
+    rows = {
+        row: {each: float(np.mean([one[each] for one in found])) for each in found[0]} for row, found in figures.items()
+    }
+    for row, count in again.items() if faces else ():
+        rows[row]["faces found"] = count / faces
+    digits = {}
+    for column, count in _GAINS.items():
+        if column in rows[name]:
+            rows[name][f"{column} gain"] = rows[name][column] - rows[_PLAIN][column]
+            digits.update({column: count, f"{column} gain": count})
+    digits.update(dict.fromkeys(_SHIFTS, 2))
     title = f"{len(figures[name])} HR photos, x{model.scale}, {how}, PSNR and SSIM of {convention}"
-    return Report(title, digits, rows, pictures=[each[2:] for each in worst], columns=_COLUMNS)
+    title += f", {faces or 'no'} faces in them" if find else ""
+    return Report(title, digits, rows, pictures=worst.pictures, columns=_COLUMNS)
+
+
+def _figures(image: np.ndarray, truth: np.ndarray, convention: Convention) -> dict[str, float]:
+    shift = 255.0 * (image - truth).mean((0, 1))
+    found = {"PSNR dB": psnr(image, truth, *convention), "SSIM": ssim(image, truth, *convention)}
+    return {**found, **dict(zip(_SHIFTS, map(float, shift)))}
+
+
+class _Worst:
+    """The pictures of the photos that lose most."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[float, str, tuple]] = []
+
+    @property
+    def pictures(self) -> list[tuple[str, tuple]]:
+        return [(f"{gain:+.2f} dB: {photo}", pictures) for gain, photo, pictures in self._rows]
+
+    def add(self, gain: float, photo: str, pictures: tuple) -> None:
+        gain = 0.0 if np.isnan(gain) else gain  # two pictures that equal the true one
+        if len(self._rows) < _SHOWN or gain < self._rows[-1][0]:
+            self._rows = sorted([*self._rows, (gain, photo, _kept(*pictures))], key=lambda row: row[0])[:_SHOWN]
 
 
 def compare_real(
@@ -81,6 +126,8 @@ def compare_real(
     name: str = "model",
     resamples: int = RESAMPLES,
     seed: int = 0,
+    names: Sequence[str] | None = None,
+    find: Finder | None = None,
 ) -> Report:
     """Distances of super-resolved real small photos to real sharp ones. Some of the photos are shown.
 
@@ -90,21 +137,32 @@ def compare_real(
         judges: the networks on whose features distances are measured, each under its own name.
         resamples: how often photos are drawn anew for the intervals; 0: no intervals.
         seed: of that.
+        names: of the small photos, which may grow as they are read.
+        find: for `with a face`, the share of the results in which a face is found.
     """
     pictures: list[tuple[str, tuple]] = []
+    with_a_face = {_PLAIN: 0, name: 0}
 
     def results() -> Iterator[dict[str, np.ndarray]]:
         for start, batch in _batches(lr_photos, name):
-            found = [np.stack([_enlarge(photo, model.scale) for photo in batch])]
-            found.append(_to_uint8(_super_resolve(model, batch)))
-            for each in list(zip(batch, *found))[: _SHOWN - start if start < _SHOWN else 0]:
-                pictures.append(("a real small photo", (*_kept(*each), None)))
-            yield dict(zip((_PLAIN, name), found))
+            enlarged = np.stack([_enlarge(photo, model.scale) for photo in batch])
+            made = {_PLAIN: enlarged, name: _to_uint8(_super_resolve(model, batch))}
+            for number in range(start, min(start + len(batch), _SHOWN)):
+                shown = batch[number - start], *(each[number - start] for each in made.values())
+                pictures.append((names[number] if names else "a real small photo", (*_kept(*shown), None)))
+            if find:
+                for row, results in made.items():
+                    with_a_face[row] += sum(len(find(photo)) > 0 for photo in results)
+            yield made
 
     wanted = _activations(({"": batch} for _, batch in _batches(hr_photos, "HR")), judges)[""]
     found = _activations(results(), judges)
     title = f"{len(found[name][0])} real LR photos, x{model.scale}, to {len(wanted[0])} HR photos"
     report = _distances(title, found, wanted, judges, resamples, seed)
+    if find:
+        report.digits["with a face"] = 3
+        for row, count in with_a_face.items():
+            report.rows[row]["with a face"] = count / len(found[row][0])
     report.pictures, report.columns = pictures, _COLUMNS
     return report
 
@@ -192,7 +250,7 @@ def _batches(photos: Iterable[np.ndarray], what: str) -> Iterator[tuple[int, np.
     start, held = 0, []  # type: int, list[np.ndarray]
     with Bar(total=length_hint(photos), desc=what, unit="photo", disable=None, leave=False) as bar:
         for photo in photos:
-            if held and (photo.shape != held[0].shape or len(held) >= 16 * 128**2 // photo[..., 0].size):
+            if held and (photo.shape != held[0].shape or len(held) >= _PIXELS // photo[..., 0].size):
                 yield start, np.stack(held)
                 start, held = start + len(held), []
             held.append(photo)

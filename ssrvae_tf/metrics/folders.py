@@ -14,6 +14,7 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.metrics import Features, Report
 from ssrvae_tf.metrics.comparison import compare_degradations, compare_pairs, compare_real, degradation
 from ssrvae_tf.metrics.grid import UNUSUAL, USUAL, Grid, grid
+from ssrvae_tf.metrics.identity import Embedding, Finder
 from ssrvae_tf.metrics.image_quality import RGB, WINDOW, Convention
 from ssrvae_tf.metrics.intervals import RESAMPLES
 from ssrvae_tf.photos.files import read_photo
@@ -37,6 +38,8 @@ def evaluate(
     name: str = "model",
     convention: Convention = RGB,
     resamples: int = RESAMPLES,
+    embed: Embedding | None = None,
+    find: Finder | None = None,
 ) -> Report:
     """Read the photos, and measure the model in the way that fits what is given.
 
@@ -57,6 +60,8 @@ def evaluate(
         name: of the model, in the table.
         convention: of PSNR and SSIM.
         resamples: how often photos are drawn anew for the intervals of distances; 0: no intervals.
+        embed: tells people apart, for their identity in pairs.
+        find: a face detector, for how many faces it still finds.
 
     Raises:
         UserError: if a folder, a feature model or the combination of the arguments is of no use.
@@ -71,6 +76,10 @@ def evaluate(
         raise UserError(f"--crop {crop}: leaves {side} pixels at scale {model.scale}, {least} are needed: give more")
     if is_style_vae(model) and not by_distance:
         raise UserError(f"--model {name} is a StyleVAE: give real small photos by --lr to compare its results with")
+    if is_style_vae(model) and (embed or find):
+        raise UserError(
+            f"--model {name} is a StyleVAE: identity and faces are of SR networks' results: leave these out"
+        )
     if style is not None and style_vae is None:
         raise UserError(f"--style {style}: only a StyleVAE takes styles: give one by --degrade or --model")
     if is_style_vae(degrade) and degrade.scale != model.scale:
@@ -92,9 +101,12 @@ def evaluate(
     else:
         how = degrade if isinstance(degrade, str) else f"{degrade.name}, {'given' if styles else 'its own'} styles"
         degrade = degradation(degrade, model.scale, styles, seed)
-        report = compare_pairs(model, hr_photos, degrade, name, f"degraded by {how}", convention, hr_photos.names)
+        how, names = f"degraded by {how}", hr_photos.names
+        report = compare_pairs(model, hr_photos, degrade, name, how, convention, names, embed, find)
         if lr_photos is not None:
-            report = compare_real(model, lr_photos, hr_photos, judges, name, resamples, seed).beside(report)
+            sets = lr_photos, hr_photos, judges
+            real = compare_real(model, *sets, name, resamples, seed, lr_photos.names, find)
+            report = real.beside(report)
     report.title += framed
     report.settings = {"model": name, "hr": hr, "lr": lr, "style": style, "features": features}
     report.settings.update(crop=crop, framing=framing if square else None, limit=limit, seed=seed)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssrvae_tf.metrics import frechet_distance, psnr
+from ssrvae_tf.metrics import comparison, frechet_distance, psnr
 from ssrvae_tf.metrics.comparison import compare_degradations, compare_pairs, compare_real, degradation
 from ssrvae_tf.metrics.image_quality import Convention
 from ssrvae_tf.photos.resizing import matlab_resized
@@ -224,8 +224,9 @@ class OneByOne:
             yield photo
 
 
-def test_neither_all_photos_nor_all_results_are_held():
-    lr, hr = OneByOne(90, 64), OneByOne(50, 256)
+def test_neither_all_photos_nor_all_results_are_held(monkeypatch):
+    monkeypatch.setattr(comparison, "_PIXELS", 10 * 16**2)
+    lr, hr = OneByOne(25, 16), OneByOne(8, 64)
     seen = []
 
     class Watching(MeanColour):
@@ -234,8 +235,8 @@ def test_neither_all_photos_nor_all_results_are_held():
             return super().__call__(images)
 
     report = compare_real(Repeat(), lr, hr, [Watching(), Watching()], resamples=0)
-    assert "90 real LR photos, x4, to 50 HR photos" in report.title
-    assert sum(seen) == 2 * (90 + 90 + 50) and max(seen) <= 64 and lr.most <= 65 and hr.most <= 5
+    assert "25 real LR photos, x4, to 8 HR photos" in report.title
+    assert sum(seen) == 2 * (25 + 25 + 8) and max(seen) == 10 and lr.most <= 11 and hr.most <= 2
 
 
 def test_results_of_a_set_are_the_same_whatever_its_batches():
@@ -248,3 +249,49 @@ def test_results_of_a_set_are_the_same_whatever_its_batches():
     assert low < wanted < high
     low, high = report.intervals["model"]["FD(colour) difference"]
     assert low < report.rows["model"]["FD(colour) difference"] < high
+
+
+def test_identity_is_the_mean_similarity_of_each_photo_and_the_true_one():
+    truths = photos((64, 48), (64, 48), (32, 40))
+    report = compare_pairs(Repeat(), truths, degradation("bicubic", 4), embed=lambda images: images.mean((1, 2)) - 120)
+    wanted = []
+    for truth in truths:
+        made = shrunk(truth, 4).repeat(4, 0).repeat(4, 1)
+        a, b = made.mean((0, 1)) - 120, truth.mean((0, 1)) - 120
+        wanted.append(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    assert report.rows["model"]["identity"] == pytest.approx(np.mean(wanted), abs=0.02)
+    gain = report.rows["model"]["identity"] - report.rows["plain bicubic"]["identity"]
+    assert report.rows["model"]["identity gain"] == pytest.approx(gain)
+
+
+def by_light(photo):
+    """A detector of a fake: takes what is white for a face."""
+    rows, columns = np.nonzero(photo.min(-1) > 200)
+    return [(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)] if len(rows) else []
+
+
+def test_faces_of_the_true_photos_are_looked_for_in_the_results():
+    truths = [np.zeros((32, 32, 3), np.uint8) for _ in range(5)]
+    for truth in truths[:4]:
+        truth[8:24, 8:24] = 255
+
+    class Half(Oracle):
+        """Gives the first, moves the second, loses the third."""
+
+        def predict(self, batch, verbose="auto"):
+            made = super().predict(batch)
+            made[1] = np.roll(made[1], 8, 1)
+            made[2] = 0
+            return made
+
+    report = compare_pairs(Half(truths), truths, degradation("bicubic", 4), find=by_light)
+    assert report.rows["model"]["faces found"] == 0.5 and report.rows["plain bicubic"]["faces found"] == 1
+    assert report.title.endswith("4 faces in them")
+    report = compare_pairs(Repeat(), truths[4:], degradation("bicubic", 4), find=by_light)
+    assert "faces found" not in report.rows["model"] and report.title.endswith("no faces in them")
+
+
+def test_of_results_without_a_truth_those_with_a_face_are_counted():
+    small = [np.full((16, 16, 3), value, np.uint8) for value in (0, 255, 255, 0)]
+    report = compare_real(Repeat(), small, photos(*[(64, 64)] * 3), [MeanColour()], resamples=0, find=by_light)
+    assert report.rows["model"]["with a face"] == 0.5 and "with a face" in report.table()
