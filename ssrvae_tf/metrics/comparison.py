@@ -16,7 +16,7 @@ from ssrvae_tf.data.degradations import bicubic, classical
 from ssrvae_tf.metrics.distances import Features, frechet_distance, kernel_distance
 from ssrvae_tf.metrics.identity import Embedding, Finder, found_again, similarity
 from ssrvae_tf.metrics.image_quality import RGB, Convention, psnr, ssim
-from ssrvae_tf.metrics.intervals import RESAMPLES, frechet_difference, frechet_interval, kernel_interval
+from ssrvae_tf.metrics.intervals import RESAMPLES, frechet_intervals, kernel_interval
 from ssrvae_tf.metrics.report import Report
 from ssrvae_tf.photos.resizing import matlab_resized, resized
 from ssrvae_tf.terminal import Bar
@@ -247,7 +247,8 @@ def degradation(kind: Any, scale: int, styles: Sequence[np.ndarray] | None = Non
 
 def _batches(photos: Iterable[np.ndarray], what: str) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (number of the first photo, photos (B, H, W, 3)): neighbours of equal size, few if they are large."""
-    start, held = 0, []  # type: int, list[np.ndarray]
+    start = 0
+    held: list[np.ndarray] = []
     with Bar(total=length_hint(photos), desc=what, unit="photo", disable=None, leave=False) as bar:
         for photo in photos:
             if held and (photo.shape != held[0].shape or len(held) >= _PIXELS // photo[..., 0].size):
@@ -316,13 +317,13 @@ def _distances(
             sets = each[number], wanted[number]
             rows[row].update({frechet: frechet_distance(*sets), kernel: kernel_distance(*sets)})
             rows[row][ratio] = rows[row][frechet] / rows[plain][frechet]
-            if resamples:
-                intervals[row][frechet] = frechet_interval(*sets, resamples, seed)
-                intervals[row][kernel] = kernel_interval(*sets, resamples, seed)
             if row != plain:
                 rows[row][difference] = rows[row][frechet] - rows[plain][frechet]
-                if resamples:
-                    plainly = found[plain][number]
-                    intervals[row][difference] = frechet_difference(sets[0], plainly, sets[1], resamples, seed)[1:]
+            if resamples:
+                intervals[row][kernel] = kernel_interval(*sets, resamples, seed)
+        if resamples:
+            of_rows = frechet_intervals([each[number] for each in found.values()], wanted[number], resamples, seed)
+            for row, (of_distance, of_difference) in zip(found, of_rows):
+                intervals[row].update({frechet: of_distance, **({difference: of_difference} if row != plain else {})})
     title += f", 95 % intervals of {resamples} resamples" if resamples else ""
     return Report(title, digits, rows, intervals=intervals)

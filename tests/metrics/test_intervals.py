@@ -7,7 +7,7 @@ import pytest
 
 from ssrvae_tf.metrics import frechet_distance, kernel_distance
 from ssrvae_tf.metrics.distances import frechet_of, kernel_of
-from ssrvae_tf.metrics.intervals import frechet_difference, frechet_interval, kernel_interval
+from ssrvae_tf.metrics.intervals import frechet_difference, frechet_interval, frechet_intervals, kernel_interval
 
 
 def gaussian(rows, width, rng, shift=0.0, scale=1.0):
@@ -57,6 +57,14 @@ def test_a_difference_is_that_of_the_distances(rows, width):
     wanted = frechet_distance(first, reference) - frechet_distance(second, reference)
     difference, low, high = frechet_difference(first, second, reference, 50)
     assert difference == pytest.approx(wanted, rel=1e-5) and low < difference < high
+
+
+def test_several_sets_at_once_have_the_intervals_that_each_has():
+    rng = np.random.default_rng(8)
+    *sets, reference = (gaussian(40, 6, rng, 0.1 * i) for i in range(4))
+    for each, (distance, difference) in zip(sets, frechet_intervals(sets, reference, 30, seed=3)):
+        assert distance == pytest.approx(frechet_interval(each, reference, 30, seed=3))
+        assert difference == pytest.approx(frechet_difference(each, sets[0], reference, 30, seed=3)[1:], abs=1e-9)
 
 
 def test_rows_of_the_same_photos_are_drawn_together():
