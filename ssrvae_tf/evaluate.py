@@ -12,7 +12,7 @@ from ssrvae_tf.command_line import Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.loading import places as models
 from ssrvae_tf.photos.writing import check_folder_for
-from ssrvae_tf.terminal import saying
+from ssrvae_tf.terminal import hushed, saying
 
 
 def evaluate(
@@ -142,16 +142,18 @@ def evaluate(
         return
     if degrade and folders.is_style_vae(network):
         raise UserError(f"--degrade {degrade}: pairs are for SR networks, --model {model} is a StyleVAE: leave it out")
+    degraded_by = degrade
     if degrade not in (None, *DEGRADATIONS):
-        given, degrade = degrade, load(degrade)
+        degrade = load(degrade)
         if not folders.is_style_vae(degrade):
-            raise UserError(f"--degrade {given}: not a StyleVAE: give {', '.join(DEGRADATIONS)} or a StyleVAE")
+            raise UserError(f"--degrade {degraded_by}: not a StyleVAE: give {', '.join(DEGRADATIONS)} or a StyleVAE")
     trained = models.settings(model)
     as_trained = "centre" if trained and trained.crop == "random" else "fit"
     how = {"limit": limit, "crop": crop, "framing": framing or as_trained, "seed": seed, "name": name}
     how.update(convention=convention, resamples=resamples)
     how.update(embed=identity and Embedding(identity, identity_range), find=_find_faces if find_faces else None)
     report = folders.evaluate(network, hr[0], degrade or "bicubic", **places, **how)
+    report.settings.update(degrade=degraded_by, identity=identity, find_faces=find_faces)
     judges = sorted({Path(each).resolve().name for each in features or ()} & models.taught_by(model))
     if judges:
         report.title += f"; the model was trained on {' and '.join(judges)}, whose distances decide nothing"
@@ -164,7 +166,8 @@ def _find_faces(photo):
     """Boxes (left, top, right, bottom) around the faces of a photo."""
     from ssrvae_tf.faces import find_faces
 
-    return [face.box for face in find_faces(photo)]
+    with hushed():  # LiteRT tells how it runs
+        return [face.box for face in find_faces(photo)]
 
 
 def _named(given: str) -> tuple[str, str]:

@@ -8,10 +8,11 @@ from typing import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.loading.saved_models import load_network
 from ssrvae_tf.loading.tflite_files import interpreter
 from ssrvae_tf.photos.resizing import resized
+from ssrvae_tf.terminal import hushed
 
 Box = Sequence[float]
 """(left, top, right, bottom) in pixels."""
@@ -67,8 +68,7 @@ class Embedding:
             try:
                 found.append(self._run(ready.astype(self._kind)))
             except (ValueError, RuntimeError, tf.errors.OpError) as error:
-                reason = " ".join(str(error).split())[:200]
-                raise self._refused(f"it fails on photos of {width}x{height} ({reason})") from error
+                raise self._refused(f"it fails on photos of {width}x{height} ({one_line(error)})") from error
         embeddings = np.concatenate(found)
         if embeddings.ndim != 2 or embeddings.shape[1] < 2:
             raise self._refused(f"its output for {len(photos)} photos is {embeddings.shape}, (N, D) is wanted")
@@ -97,10 +97,11 @@ class Embedding:
 
     def _tflite(self) -> tuple[tuple, Callable[[np.ndarray], np.ndarray]]:
         try:
-            network = interpreter(self._path)
-            network.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise self._refused(f"no TFLite file that can be read ({' '.join(str(error).split())})") from error
+            with hushed():  # it tells how it runs
+                network = interpreter(self._path)
+                network.allocate_tensors()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._refused(f"no TFLite file that can be read ({one_line(error)})") from error
         inputs, outputs = network.get_input_details(), network.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise self._refused(f"it has {len(inputs)} inputs and {len(outputs)} outputs, one of each is wanted")
