@@ -1,9 +1,10 @@
 """How far a distance would swing with other photos of the same kind: bootstrap intervals (Efron, 1979).
 
-Rows of both sets are drawn anew, with replacement, and the distance is measured again. A distance of drawn rows is
-larger than that of the set that they are drawn from, since some come twice and others are missing; so each interval is
-moved by the mean of what they differ by, and lies around the distance itself: it is of sets of so many photos. What
-such a distance would be of endlessly many photos, no interval here says; sets of other sizes are not to be compared.
+Rows of both sets are drawn anew, with replacement, and the distance is measured again: what that is off by, the
+distance itself may be off by. Part of it is the same in each draw. A Frechet distance of few rows is too large, and one
+of drawn rows, of which some come twice, is larger again. So an interval lies around the distance, which holds the mean
+of sets of so many photos, and reaches further by that part, which holds the distance of endlessly many where there are
+more rows than columns. With fewer, nothing tells that one: compare only sets of equally many photos.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def frechet_interval(
         a, b: activations (N, D) and (M, D).
         resamples: how often rows are drawn anew.
         seed: of that.
-        share: of such intervals that hold the mean distance of sets so large; with fewer rows than columns, more do.
+        share: at least so many of such intervals hold the mean distance of sets so large.
 
     Returns:
         (low, high), low not below 0.
@@ -128,10 +129,10 @@ def _generator(resamples: int, share: float, seed: int) -> np.random.Generator:
 
 
 def _around(value: float, found: np.ndarray, share: float) -> tuple[float, float]:
-    """Around a value, from those of drawn rows: what these are off by, without its mean, the value may be off by."""
-    off = found - found.mean()
-    low, high = np.quantile(off, [(1 - share) / 2, (1 + share) / 2])
-    return float(value - high), float(value - low)
+    """Around a value, from those of drawn rows: by what these differ from their mean, and by what that is off, too."""
+    off = found.mean() - value
+    low, high = np.quantile(found - found.mean(), [(1 - share) / 2, (1 + share) / 2])
+    return float(value - high - max(off, 0.0)), float(value - low - min(off, 0.0))
 
 
 def _in_few_columns(*sets: np.ndarray) -> list[np.ndarray]:
