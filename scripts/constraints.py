@@ -1,6 +1,6 @@
 """Make a file of constraints from what pip finds for each Python: prints it.
 
-    extras=.[app,beam,dev,docs,heif,notebooks,onnx,peers,serving]
+    extras=.[app,beam,dev,docs,heif,notebooks,onnx,peers,serving,tfds]
     python3.9 -m pip install --dry-run --ignore-installed --report 3.9.json -c constraints/tf2.15.txt "$extras"
     ...
     python scripts/constraints.py 3.9.json 3.10.json 3.11.json > constraints/tf2.15.txt
@@ -56,7 +56,7 @@ def wanted_on(python: str) -> list[str]:
     found = []
     for line in "\n".join(asked).split("\n"):
         wanted, _, marker = line.partition(";")
-        version = re.fullmatch(r' *python_version (<|>=) "3\.(\d+)"( and platform_system != "Windows")?', marker)
+        version = re.fullmatch(r' *python_version (<|>=) "3\.(\d+)"( and platform_.*)?', marker)
         if version:
             older = int(python.split(".")[1]) < int(version[2])
             found += [wanted.strip()] if older == (version[1] == "<") else []

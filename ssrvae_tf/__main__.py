@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "measure a model on folders of photos",
     "export": "write a model for TensorFlow Serving, TFLite or ONNX",
     "pack": "put a run's weights into the package, to be loaded by name",
+    "shards": "put photos into TFRecord shards, for trainings on large sets or several machines",
     "demo": "upscale a photo that comes with the package",
     "upscale_beam": "enlarge collections of photos on a Beam runner",
     "degrade_beam": "degrade collections of photos on a Beam runner",

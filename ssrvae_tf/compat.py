@@ -1,6 +1,6 @@
 """What differs between the two stacks that this package runs on; all else is written so that either runs it.
 
-Python up to 3.11: TensorFlow 2.15 with Keras 2.15, tensorflow-addons (save for Windows) and tensorflow-gan. From 3.12
+Python up to 3.11: TensorFlow 2.15 with Keras 2.15, tensorflow-addons (on most systems) and tensorflow-gan. From 3.12
 on: TensorFlow 2.21 with Keras 3, for which there are neither.
 """
 

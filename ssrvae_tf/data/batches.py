@@ -3,7 +3,6 @@ one would have seen."""
 
 from __future__ import annotations
 
-import functools
 from typing import Callable
 
 import numpy as np
@@ -30,6 +29,7 @@ def style_batches(
     seed: int,
     start_step: int = 0,
     synthetic: bool = True,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Unpaired faces for styleVAE, without end: dicts of float32 images in [0, 1]. With S = hr_size, s = S // scale:
 
@@ -45,6 +45,8 @@ def style_batches(
         seed: the batch of a step depends on nothing but `seed` and that step.
         start_step: the first step to give; the run's position when it goes on.
         synthetic: whether to give `style` and `target`, for the `transfer` form.
+        share: (number of this worker, number of workers). The photos of the others are not read: of each batch, whose
+            part every worker gets in turn, only one's own is whole.
 
     Raises:
         UserError: if hr_size is no multiple of `scale`.
@@ -53,13 +55,17 @@ def style_batches(
     seed = int(seed) % 2**32
     lr_size = hr_size // scale
     sides = [hr_size, lr_size] + [hr_size] * synthetic
+    is_own = _own_samples(batch_size, *share)
 
     def read(number: np.int64) -> list[np.ndarray]:
         index = int(number)
-        face = _pick(hr, hr_size, seed, _HR, index)
-        images = [face, _pick(lr, lr_size, seed, _LR, index)]
+        if not is_own(index):
+            return [np.zeros((side, side, 3), np.uint8) for side in sides]
+        face = _pick(hr, hr_size, seed, _HR, index, batch_size)
+        images = [face, _pick(lr, lr_size, seed, _LR, index, batch_size)]
         if synthetic:
-            images.append(_pick(hr, hr_size, seed, _STYLE, index, other_than=_photo_number(len(hr), seed, _HR, index)))
+            own = hr.number(index, seed, _HR, batch_size)
+            images.append(_pick(hr, hr_size, seed, _STYLE, index, batch_size, other_than=own))
         return images
 
     def sample(index: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -92,6 +98,7 @@ def sr_batches(
     everyday_share: float = 0.0,
     start_step: int = 0,
     unpaired: bool = False,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Pairs for the SR network, without end: (lr, hr) float32 in [0, 1], hr (B, P, P, 3), lr (B, P/scale, P/scale, 3).
 
@@ -113,6 +120,7 @@ def sr_batches(
         start_step: the first step to give.
         unpaired: give ({"lr": lr, "real": patches of `styles`, "sharp": of `hr`, never enlarged}, hr) instead, as many
             of each, cut alike; `styles` of at least P / scale are needed.
+        share: as for `style_batches`.
 
     Raises:
         UserError: if patch_size is no multiple of `scale`.
@@ -132,14 +140,17 @@ def sr_batches(
     used, real = styles if learnt else None, styles if unpaired else None
     sides = [patch_size] if used is None else [patch_size, used.size]
     sides += [patch_size // scale, patch_size] if unpaired else []
+    is_own = _own_samples(batch_size, *share)
 
     def read(number: np.int64) -> list:
         index = int(number)
-        patch, own_size = _varied(hr, patch_size, seed, index, zoom, everyday, everyday_share)
-        images = [patch, *([] if used is None else [_pick(used, used.size, seed, _LR, index)])]
+        if not is_own(index):
+            return [*(np.zeros((side, side, 3), np.uint8) for side in sides), True]
+        patch, own_size = _varied(hr, patch_size, seed, index, batch_size, zoom, everyday, everyday_share)
+        images = [patch, *([] if used is None else [_pick(used, used.size, seed, _LR, index, batch_size)])]
         if real is not None:
-            images += [_pick(real, patch_size // scale, seed, _REAL, index)]
-            images += [_pick(hr, patch_size, seed, _SHARP, index)]
+            images += [_pick(real, patch_size // scale, seed, _REAL, index, batch_size)]
+            images += [_pick(hr, patch_size, seed, _SHARP, index, batch_size)]
         return [*images, own_size]
 
     def sample(index: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -191,6 +202,13 @@ def _check_multiple(size: int, scale: int, name: str) -> None:
         raise UserError(f"{name} is {size}, must be a multiple of the scale, {scale}: choose {size - size % scale}")
 
 
+def _own_samples(batch_size: int, worker: int, workers: int) -> Callable[[int], bool]:
+    """Whether a sample is one of those that this worker trains on: the neighbouring ones of each batch that tf.data's
+    sharding gives it."""
+    each = batch_size // workers
+    return lambda index: index % batch_size // each == worker
+
+
 def _samples(sample: Callable, batch_size: int, start_step: int) -> tf.data.Dataset:
     """Batches of `sample(index)` from index start_step * batch_size on, in order."""
     numbers = tf.data.Dataset.range(start_step * batch_size, np.iinfo(np.int64).max)
@@ -207,20 +225,11 @@ def _to_float(image: tf.Tensor) -> tf.Tensor:
     return tf.cast(image, tf.float32) / 255.0
 
 
-@functools.lru_cache(maxsize=16)
-def _permutation(length: int, seed: int, stream: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng((seed, stream, epoch)).permutation(length)
-
-
-def _photo_number(length: int, seed: int, stream: int, index: int) -> int:
-    """The photo of sample `index`: every epoch is a new order of all photos."""
-    epoch, position = divmod(index, length)
-    return int(_permutation(length, seed, stream, epoch)[position])
-
-
-def _pick(photos: PhotoSet, size: int, seed: int, stream: int, index: int, other_than: int | None = None) -> np.ndarray:
+def _pick(
+    photos: PhotoSet, size: int, seed: int, stream: int, index: int, batch_size: int, other_than: int | None = None
+) -> np.ndarray:
     """A random size x size piece of the sample's photo, flipped half the time: uint8 (size, size, 3)."""
-    number = _photo_number(len(photos), seed, stream, index)
+    number = photos.number(index, seed, stream, batch_size)
     if number == other_than:
         number = (number + 1) % len(photos)
     photo = photos.photo(number)
@@ -232,6 +241,7 @@ def _varied(
     size: int,
     seed: int,
     index: int,
+    batch_size: int,
     zoom: float,
     everyday: PhotoSet | None,
     everyday_share: float,
@@ -241,9 +251,9 @@ def _varied(
     if everyday is not None and rng.random() < everyday_share:
         photo, factor = everyday.photo(int(rng.integers(len(everyday)))), _log_uniform(rng, *_EVERYDAY_ZOOM)
     elif zoom > 1 and rng.random() < 0.5:
-        photo, factor = faces.photo(_photo_number(len(faces), seed, _HR, index)), _log_uniform(rng, 1.0, zoom)
+        photo, factor = faces.photo(faces.number(index, seed, _HR, batch_size)), _log_uniform(rng, 1.0, zoom)
     else:
-        return _pick(faces, size, seed, _HR, index), True
+        return _pick(faces, size, seed, _HR, index, batch_size), True
     side = min(max(1, round(size / factor)), *photo.shape[:2])
     return resized(_piece(photo, side, rng), size, size), False
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Iterable
+from typing import Iterable, Sequence
 
 import numpy as np
 import psutil
 from tqdm import tqdm
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos.files import read_photo
+from ssrvae_tf.photos.files import Encoded, read_photo
 from ssrvae_tf.photos.folders import find_photos
 from ssrvae_tf.photos.jobs import in_order
 from ssrvae_tf.photos.resizing import resized
@@ -25,22 +26,22 @@ class PhotoSet:
     Build one with `PhotoSet.load(...)`, or from arrays for tests and demonstrations.
 
     Args:
-        photos: uint8 arrays (H, W, 3), or paths, which are read anew whenever asked for.
+        photos: uint8 arrays (H, W, 3), or files, on disk or in memory, which are read anew whenever asked for.
         size: the shorter side of each is at least this.
         skipped: (path, reason) of files that were not usable.
         shrink: whether photos that are read anew are shrunk to `size`, as `crop="fit"` does.
         upsample: whether they are enlarged to `size`.
-        paths: of the photos, where they are of files.
+        paths: of the photos, where they are of files; what they are called, where these are in shards.
     """
 
     def __init__(
         self,
-        photos: Iterable[np.ndarray | Path],
+        photos: Iterable[np.ndarray | Path | Encoded],
         size: int,
-        skipped: Iterable[tuple[Path, str]] = (),
+        skipped: Iterable[tuple[Path | str, str]] = (),
         shrink: bool = False,
         upsample: bool = False,
-        paths: Iterable[Path] = (),
+        paths: Iterable[Path | str] = (),
     ):
         self.photos = list(photos)
         self.size = size
@@ -55,12 +56,26 @@ class PhotoSet:
     def photo(self, index: int) -> np.ndarray:
         """Photo number `index`, uint8 (H, W, 3)."""
         photo = self.photos[index]
-        return photo if isinstance(photo, np.ndarray) else _prepare(photo, self.size, self._shrink, self._upsample)
+        return photo if isinstance(photo, np.ndarray) else prepared(photo, self.size, self._shrink, self._upsample)
+
+    def number(self, index: int, seed: int, stream: int, batch_size: int) -> int:
+        """The photo of sample `index`: every epoch is a new order of all photos.
+
+        Args:
+            seed, stream: fix the orders.
+            batch_size: the samples of a step, which matters to some sets.
+        """
+        epoch, position = divmod(index, len(self))
+        return int(_permutation(len(self), seed, stream, epoch)[position])
 
     def part(self, numbers: list[int]) -> PhotoSet:
         """A set of some of the photos, by their numbers."""
         paths = [self.paths[number] for number in numbers] if self.paths else ()
         return PhotoSet([self.photos[i] for i in numbers], self.size, (), self._shrink, self._upsample, paths)
+
+    def held(self) -> PhotoSet:
+        """The same photos where they are at hand in any order, if they are few: shards are read one after the other."""
+        return self
 
     @classmethod
     def load(
@@ -94,43 +109,73 @@ class PhotoSet:
             raise ValueError(f'crop is {crop!r}, must be "fit" or "random"')
         named = [folders] if isinstance(folders, (str, os.PathLike)) else list(folders)
         paths = [path for folder in named for path in find_photos(folder, what)]
+        label = f"{what} {', '.join(str(folder) for folder in named)}".strip()
+        return cls.of_files(paths, paths, label, size, crop, minimum, progress, upsample, memory_limit_mb)
+
+    @classmethod
+    def of_files(
+        cls,
+        files: Sequence[Path | Encoded],
+        paths: Sequence[Path | str],
+        label: str,
+        size: int,
+        crop: str = "fit",
+        minimum: int = 1,
+        progress: bool = False,
+        upsample: bool = False,
+        memory_limit_mb: float | None = None,
+    ) -> PhotoSet:
+        """As `load`, of given files.
+
+        Args:
+            paths: what the files are called.
+            label: for messages: the option and what it gave.
+        """
         shrink = crop == "fit"
 
-        def prepare(path: Path) -> np.ndarray | str:
+        def prepare(path: Path | Encoded) -> np.ndarray | str:
             try:
-                return _prepare(path, size, shrink, upsample)
+                return prepared(path, size, shrink, upsample)
             except UserError as error:
                 return str(error)
 
         if memory_limit_mb is None:
             memory_limit_mb = psutil.virtual_memory().available / 3e6
         room = memory_limit_mb * 1_000_000
-        photos: list[np.ndarray | Path] = []
-        used: list[Path] = []
-        skipped: list[tuple[Path, str]] = []
+        photos: list[np.ndarray | Path | Encoded] = []
+        used: list[Path | str] = []
+        skipped: list[tuple[Path | str, str]] = []
         with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
-            results = in_order(pool, prepare, paths)
-            for path, result in zip(paths, tqdm(results, what, len(paths), unit="photo", disable=not progress)):
+            results = in_order(pool, prepare, files)
+            bar = tqdm(results, label.split(" ")[0], len(files), unit="photo", disable=not progress)
+            for file, path, result in zip(files, paths, bar):
                 if isinstance(result, str):
                     skipped.append((path, result))
                     continue
                 room -= result.nbytes
-                photos.append(result if room >= 0 else path)
+                photos.append(result if room >= 0 else file)
                 used.append(path)
 
-        label = f"{what} {', '.join(str(folder) for folder in named)}".strip()
         if skipped:
             print(_skipped_text(label, skipped, len(paths)), file=sys.stderr)
-        if len(photos) < minimum:
-            if minimum == 1:
-                raise UserError(f"{label}: no usable photos: add photos of at least {size} pixels")
-            raise UserError(
-                f"{label}: {len(photos)} usable photos, batch size is {minimum}: add photos or lower --batch-size"
-            )
+        check_enough(len(photos), minimum, label, size)
         return cls(photos, size, skipped, shrink, upsample, used)
 
 
-def _prepare(path: Path, size: int, shrink: bool, upsample: bool) -> np.ndarray:
+def check_enough(count: int, minimum: int, label: str, size: int) -> None:
+    """Raises UserError if there are fewer photos than a batch has."""
+    if count < minimum:
+        if minimum == 1:
+            raise UserError(f"{label}: no usable photos: add photos of at least {size} pixels")
+        raise UserError(f"{label}: {count} usable photos, batch size is {minimum}: add photos or lower --batch-size")
+
+
+@functools.lru_cache(maxsize=16)
+def _permutation(length: int, seed: int, stream: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng((seed, stream, epoch)).permutation(length)
+
+
+def prepared(path: Path | Encoded, size: int, shrink: bool, upsample: bool) -> np.ndarray:
     """Read a photo and bring its shorter side to `size` where that is asked for; UserError if it is too small."""
     photo = read_photo(path, at_least=4 * size if shrink else None)
     height, width = photo.shape[:2]
@@ -142,7 +187,7 @@ def _prepare(path: Path, size: int, shrink: bool, upsample: bool) -> np.ndarray:
     return resized(photo, *(max(size, round(side * size / shorter)) for side in (width, height)))
 
 
-def _skipped_text(label: str, skipped: list[tuple[Path, str]], total: int, shown: int = 5) -> str:
+def _skipped_text(label: str, skipped: list[tuple[Path | str, str]], total: int, shown: int = 5) -> str:
     lines = [f"{label}: skipped {len(skipped)} of {total} files"]
     lines += [f"  {reason}" for _, reason in skipped[:shown]]
     if len(skipped) > shown:

@@ -97,7 +97,18 @@ def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
         return _with_pixels(photo, image)
 
 
-def read_photo(path: str | os.PathLike, at_least: int | None = None) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """A photo's file that is in memory: its name and its bytes."""
+
+    name: str
+    data: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def read_photo(path: str | os.PathLike | Encoded, at_least: int | None = None) -> np.ndarray:
     """Read one photo as uint8 RGB (H, W, 3), upright (EXIF orientation applied).
 
     Gray, palette, CMYK and 16-bit photos are converted; what is transparent becomes white; of an animation the first
@@ -112,7 +123,7 @@ def read_photo(path: str | os.PathLike, at_least: int | None = None) -> np.ndarr
     """
     add_heif()
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(path.data) if isinstance(path, Encoded) else path) as image:
             if at_least:
                 image.draft("RGB", (at_least, at_least))
             return np.array(_to_rgb(ImageOps.exif_transpose(image)))
@@ -120,10 +131,10 @@ def read_photo(path: str | os.PathLike, at_least: int | None = None) -> np.ndarr
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: str | os.PathLike, error: Exception) -> UserError:
+def _unreadable(path: str | os.PathLike | Encoded, error: Exception) -> UserError:
     unknown = isinstance(error, Image.UnidentifiedImageError)
     reason = "not a photo that Pillow reads" if unknown else one_line(error) or type(error).__name__
-    todo = unknown and advice(os.path.splitext(path)[1]) or "repair or remove it"
+    todo = unknown and advice(os.path.splitext(str(path))[1]) or "repair or remove it"
     return UserError(f"{path}: cannot be read ({reason}): {todo}")
 
 

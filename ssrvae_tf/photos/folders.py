@@ -107,11 +107,13 @@ def _tell_unread(label: str, unread: list[Path]) -> None:
         print(f"{label}: skipped {some}: {advice(kind)}", file=sys.stderr)
 
 
-def check_not_swapped(hr: list[Path], lr: list[Path], hr_option: str = "--hr", lr_option: str = "--lr") -> None:
+def check_not_swapped(
+    hr: list[Path] | list[int], lr: list[Path] | list[int], hr_option: str = "--hr", lr_option: str = "--lr"
+) -> None:
     """Find out by the sizes of some photos that sharp and small ones have been exchanged.
 
     Args:
-        hr, lr: paths of the sharp and of the small photos.
+        hr, lr: paths of the sharp and of the small photos, or their shorter sides where these are known.
         hr_option, lr_option: that gave them; the error names both.
 
     Raises:
@@ -125,11 +127,15 @@ def check_not_swapped(hr: list[Path], lr: list[Path], hr_option: str = "--hr", l
         )
 
 
-def _usual_side(paths: list[Path]) -> int | None:
+def _usual_side(photos: list[Path] | list[int]) -> int | None:
     """The median of the shorter sides of some of the photos; None if none can be read."""
+    chosen = photos[:: max(1, len(photos) // _LOOKED_AT)]
     sides = []
-    for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:
-        with contextlib.suppress(Exception), open_image(path) as image:  # Pillow's plugins raise many kinds
+    for each in chosen:
+        if isinstance(each, int):
+            sides.append(each)
+            continue
+        with contextlib.suppress(Exception), open_image(each) as image:  # Pillow's plugins raise many kinds
             sides.append(min(image.size))
     return round(statistics.median(sides)) if sides else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import threading
 
@@ -17,7 +18,7 @@ RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", "
 _LIMIT = threading.Lock()
 
 
-def open_image(path: str | os.PathLike) -> Image.Image:
+def open_image(path: str | os.PathLike | io.BytesIO) -> Image.Image:
     """`Image.open` without Pillow's own limit of pixels, which cannot be lifted for one file."""
     add_heif()
     with _LIMIT:

@@ -9,9 +9,8 @@ import os
 import zlib
 from pathlib import Path
 
-from ssrvae_tf.data import PhotoSet
+from ssrvae_tf.data import PhotoSet, sources
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos.folders import find_photos
 from ssrvae_tf.photos.writing import replacing
 
 PHOTOS = "photos.json"
@@ -20,7 +19,7 @@ _SHARE, _LEAST, _MOST = 0.02, 4, 64  # of what is held back unasked
 
 @dataclasses.dataclass
 class Folder:
-    """What is remembered of a folder of photos.
+    """What is remembered of a folder of photos, or of shards of them.
 
     Args:
         path: as it was given.
@@ -43,7 +42,7 @@ class Folder:
         """
         if not path:
             return cls("(the package's photos)", 2, "")
-        found = [(_name(photo, path), os.path.getsize(photo)) for photo in find_photos(path, what)]
+        found = sources.listed(path, what)
         return cls(str(path), len(found), hashlib.sha256(repr(found).encode()).hexdigest()[:16])
 
 
@@ -103,7 +102,8 @@ def split(photos: PhotoSet, folder: Folder, wanted: int, before: list, seed: int
         held = sorted(names, key=lambda name: (zlib.crc32(f"{seed} {name}".encode()), name))[:wanted]
     folder.held_back = sorted(held)
     held = set(held)
-    return tuple(photos.part([i for i, name in enumerate(names) if (name in held) == kept]) for kept in (False, True))
+    parts = [photos.part([i for i, name in enumerate(names) if (name in held) == kept]) for kept in (False, True)]
+    return parts[0], parts[1].held()
 
 
 def strips(photos: PhotoSet) -> tuple[PhotoSet, PhotoSet]:

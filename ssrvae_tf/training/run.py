@@ -8,6 +8,7 @@ import functools
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -22,7 +23,7 @@ import tensorflow as tf
 from ssrvae_tf import config as configuration
 from ssrvae_tf.compat import check_going_on
 from ssrvae_tf.config import FitConfig
-from ssrvae_tf.data import PhotoSet, sr_batches, style_batches
+from ssrvae_tf.data import PhotoSet, sources, sr_batches, style_batches
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
@@ -31,7 +32,7 @@ from ssrvae_tf.metrics import Features
 from ssrvae_tf.models.adversarial import Adversary
 from ssrvae_tf.models.baselines import SRGANDiscriminator
 from ssrvae_tf.photos.files import read_photo
-from ssrvae_tf.photos.folders import check_not_swapped, find_photos
+from ssrvae_tf.photos.folders import check_not_swapped
 from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.photos.writing import remove_parts
 from ssrvae_tf.training import held_back, pictures
@@ -84,7 +85,7 @@ def fit(settings: FitConfig) -> keras.Model:
         SystemExit: after SIGTERM, when all is saved, with code 143.
     """
     settings = _first_look(configuration.with_place(settings))
-    with _precision(settings.precision), _telling_lost_workers(settings.out):
+    with _precision(settings.precision), _telling_lost_workers(settings.out), _telling_unread_photos():
         _train(settings)
     return loading.load(settings.out)
 
@@ -147,7 +148,8 @@ def _train(settings: FitConfig) -> None:
     figures = StepFigures(step_table, writer, settings.log_steps, settings.batch_size)
     callbacks = [EpochMeans(), stop, figures, results, *([Progress(total, steps)] if first_worker else [])]
     with stop:
-        train(model, strategy, _batches(settings, photos, degrade, done), done, total, steps, callbacks, averages)
+        batches = _batches(settings, photos, degrade, done, _share(strategy))
+        train(model, strategy, batches, done, total, steps, callbacks, averages)
 
     step = model.stepper.done
     if step < total and not _out_of_patience(table, settings):
@@ -246,6 +248,18 @@ def _telling_lost_workers(out: str):
             f"another worker is gone: start all of them again, with the same commands: {out} goes on from its last "
             "checkpoint"
         ) from error
+
+
+@contextlib.contextmanager
+def _telling_unread_photos():
+    """A photo, or a shard of them, that cannot be read while batches are made ends in the line that says so."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        told = re.search(r"UserError: (.+)", str(error))
+        if not told:
+            raise
+        raise UserError(told[1].strip()) from error
 
 
 def _previous(out: Path, settings: FitConfig) -> FitConfig | None:
@@ -350,27 +364,27 @@ def _read_photos(settings: FitConfig) -> dict[str, PhotoSet]:
     batch, crop, progress = settings.batch_size, settings.crop, sys.stderr.isatty()
     size, lr_size = settings.hr_size, settings.hr_size // settings.scale
     if settings.hr and settings.lr:
-        check_not_swapped(find_photos(settings.hr, "--hr"), find_photos(settings.lr, "--lr"))
+        check_not_swapped(sources.some(settings.hr, "--hr"), sources.some(settings.lr, "--lr"))
     if settings.stage == "style":
         for name in ("hr", "lr"):
             if not getattr(settings, name):
                 raise UserError(f"--stage style needs --{name}: give a folder of photos; any size and nesting will do")
         return {
-            "hr": PhotoSet.load(settings.hr, size, crop, max(2, batch), "--hr", progress),
-            "lr": PhotoSet.load(settings.lr, lr_size, "fit", batch, "--lr", progress, upsample=True),
+            "hr": sources.load(settings.hr, size, crop, max(2, batch), "--hr", progress),
+            "lr": sources.load(settings.lr, lr_size, "fit", batch, "--lr", progress, upsample=True),
         }
     if settings.hr:
         size = max(settings.patch_size, size) if crop == "fit" else settings.patch_size
-        photos = {"hr": PhotoSet.load(settings.hr, size, crop, batch, "--hr", progress)}
+        photos = {"hr": sources.load(settings.hr, size, crop, batch, "--hr", progress)}
     else:
         start = f"going on with {settings.init}" if settings.init else "training"
         print(f"no --hr given: {start} on patches of the package's two photos; give --hr FOLDER for photos of your own")
         # Each photo many times, so that an epoch is more than one batch of patches.
         photos = {"hr": PhotoSet([read_photo(path) for path in sample_photos()] * 8 * batch, settings.patch_size)}
     if settings.lr:
-        photos["lr"] = PhotoSet.load(settings.lr, lr_size, "fit", 1, "--lr", progress, upsample=True)
+        photos["lr"] = sources.load(settings.lr, lr_size, "fit", 1, "--lr", progress, upsample=True)
     if settings.everyday:
-        photos["everyday"] = PhotoSet.load(settings.everyday, settings.patch_size, "random", 1, "--everyday", progress)
+        photos["everyday"] = sources.load(settings.everyday, settings.patch_size, "random", 1, "--everyday", progress)
     return photos
 
 
@@ -383,7 +397,7 @@ def _hold_back(
     least = max(2, settings.batch_size)
     everything, photos, kept = photos, dict(photos), {}
     if isinstance(settings.val, str):
-        kept["hr"] = PhotoSet.load(settings.val, photos["hr"].size, settings.crop, 1, "--val", sys.stderr.isatty())
+        kept["hr"] = sources.load(settings.val, photos["hr"].size, settings.crop, 1, "--val", sys.stderr.isatty())
         photos["hr"] = held_back.without(photos["hr"], kept["hr"])
         if len(photos["hr"]) < least:
             raise UserError(
@@ -447,11 +461,25 @@ def _compiled(settings: FitConfig, levels: Callable | None = None) -> keras.Mode
     return model
 
 
-def _batches(settings: FitConfig, photos: dict[str, PhotoSet], degrade, start_step: int) -> tf.data.Dataset:
+def _share(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """(number of this worker, number of workers)."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 0, 1
+    resolver = strategy.cluster_resolver
+    workers = resolver.cluster_spec().as_dict()
+    chiefs = len(workers.get("chief", []))
+    number = resolver.task_id + (chiefs if resolver.task_type == "worker" else 0)
+    return number, chiefs + len(workers.get("worker", []))
+
+
+def _batches(
+    settings: FitConfig, photos: dict[str, PhotoSet], degrade, start_step: int, share: tuple[int, int]
+) -> tf.data.Dataset:
     scale, batch, seed = settings.scale, settings.batch_size, settings.seed
     if settings.stage == "style":
         synthetic = settings.style_vae.form == "transfer"
-        return style_batches(photos["hr"], photos["lr"], settings.hr_size, scale, batch, seed, start_step, synthetic)
+        sizes = (settings.hr_size, scale, batch, seed, start_step)
+        return style_batches(photos["hr"], photos["lr"], *sizes, synthetic, share)
     names = ("bicubic_share", "classical_share", "wide_share", "sharpen", "zoom", "everyday_share")
     return sr_batches(
         photos["hr"],
@@ -463,6 +491,7 @@ def _batches(settings: FitConfig, photos: dict[str, PhotoSet], degrade, start_st
         photos.get("lr"),
         everyday=photos.get("everyday"),
         start_step=start_step,
+        share=share,
         unpaired=bool(settings.adversarial and "lr" in photos and settings.network != "srgan"),
         **{name: getattr(settings, name) for name in names},
     )

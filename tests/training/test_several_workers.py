@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from tiny_runs import AFTER_A_STEP, broken_off, options, run, tiny, weights
 
+from ssrvae_tf.shards import write_shards
+
 # Trains in this process alone, which has two devices.
 _TWO_DEVICES = """
 import sys
@@ -47,7 +49,11 @@ def test_two_workers_of_which_one_is_killed_end_at_the_weights_of_one_process(
 ):
     # Where a gradient is 0, as of biases before AdaIN, Adam makes steps of its rounding.
     more = {"checkpoint_steps": 2, "learning_rate": 1e-3 if stage == "sr" else 1e-4}
-    settings, alone = (tiny(stage, photo_folder, tmp_path / name, **more) for name in ("two", "one"))
+    photos = photo_folder
+    if stage == "sr":
+        photos = tmp_path / "shards"
+        write_shards(str(photo_folder), str(photos), shard_mb=0.1)
+    settings, alone = (tiny(stage, photos, tmp_path / name, **more) for name in ("two", "one"))
     command = [sys.executable, "-m", "ssrvae_tf.fit"]
 
     def worker(index, dies):
