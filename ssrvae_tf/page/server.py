@@ -9,7 +9,8 @@
 - `POST /photos/KEY/cancel`
 - `DELETE /photos/KEY`
 - `GET /photos/KEY/result`: the enlarged photo
-- `GET /photos/KEY/before/...`, `/after/...`: tiles to look at, as `ssrvae_tf.photos.files.write_pyramid` names them
+- `GET /photos/KEY/before/...`, `/after/...`: tiles to look at, named as by `ssrvae_tf.photos.files.write_pyramid`;
+  `/before-0/...`, `/after-0/...`, `/before-1/...` are those of each face
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ _HEADERS = {
 }
 _LONGEST_NAME = 200  # letters
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
-_TILE = re.compile(r"(before|after)/[0-9]{1,2}/[0-9]{1,3}_[0-9]{1,3}\.jpg")
+_TILE = re.compile(r"(before|after)(-[0-9]{1,3})?/[0-9]{1,2}/[0-9]{1,3}_[0-9]{1,3}\.jpg")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,14 +12,20 @@ import signal
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError
 
+if TYPE_CHECKING:
+    from ssrvae_tf.photos.files import Photo
+
 PHOTO = "photo"  # stem of a photo's file in its folder
 QUALITY = 95  # of JPEG and WebP, as unless told of `upscale_files`
 _TILE, _OVERLAP = "auto", 8  # likewise
+_FACES = 100  # that are shown by themselves, at most
+_SURE = 0.5  # their lowest score: those of faces are above 0.7 as a rule, those of leaves and stones below this
+_MARGIN = 1.7  # side of what is shown of a face / side of its box
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +74,8 @@ class Result:
         file: of the enlarged photo, beside the photo.
         name: for its owner.
         before, after: the folders `before` and `after` beside it.
+        faces: (left, top, right, bottom) of a square around each that was found, in shares of the photo's sides; the
+            folders `before-0`, `after-0`, ... show them.
         notes: what its owner should know, "" for nothing.
     """
 
@@ -75,6 +83,7 @@ class Result:
     name: str
     before: View
     after: View
+    faces: tuple[tuple[float, ...], ...]
     notes: str
 
 
@@ -154,6 +163,7 @@ def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
     )
     views: dict[str, View] = {}
     notes: list[str] = []
+    squares: list[tuple[int, int, int]] = []
 
     def work(item, photo, report):
         def told(done, rows):
@@ -161,7 +171,12 @@ def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
             tell("rows", done, rows)
 
         notes.append(photo.note.removeprefix(f"{task.photo}: "))
-        views["before"] = _view(photo, folder / "before")
+        try:
+            squares.extend(_squares(photo, tell))
+        except UserError as error:  # the finder is not installed, which is no reason to give up the photo
+            notes.append(f"faces are not shown: {error}")
+        views["before"] = _views(photo, folder / "before", squares)
+        jobs.trim_heap()  # of what finding faces in a large photo took
         tell("rows", 0, 1)
         pixels = upscale(photo.pixels, network, _TILE, progress=told, overlap=_OVERLAP, strength=settings.strength)
         return dataclasses.replace(photo, pixels=pixels, computed_by=computed_by(network))
@@ -169,7 +184,8 @@ def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
     def write(item, photo, result):
         tell("stage", "Writing the result")
         files.write(result, target, QUALITY, made=made)
-        views["after"] = _view(result, folder / "after")
+        larger = [tuple(network.scale * each for each in square) for square in squares]
+        views["after"] = _views(result, folder / "after", larger)
 
     outcome = jobs.Outcome()
     item = folders.Item(task.photo, target, width, height)
@@ -177,11 +193,50 @@ def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
     if outcome.failed:
         raise UserError(outcome.failed[0])
     name = Path(task.name).stem + target.name.removeprefix(PHOTO)
-    return Result(target.name, name, views["before"], views["after"], notes[0])
+    before = views["before"]
+    sides = before.width, before.height, before.width, before.height
+    faces = tuple(
+        tuple(pixels / side for pixels, side in zip((left, top, left + length, top + length), sides))
+        for left, top, length in squares
+    )
+    return Result(target.name, name, before, views["after"], faces, "; ".join(filter(None, notes)))
 
 
-def _view(photo, folder: Path) -> View:
+def _squares(photo: Photo, tell: Callable) -> list[tuple[int, int, int]]:
+    """(left, top, side) of a square in pixels around each face, with hair and neck, as far as the photo goes."""
+    from ssrvae_tf.faces import find_faces
     from ssrvae_tf.photos import files
 
+    said = None
+
+    def report(done, tiles):
+        nonlocal said
+        words = f"Looking for faces: {100 * done // tiles} %"
+        if words != said:
+            tell("stage", words)
+        said = words
+
+    height, width = photo.pixels.shape[:2]
+    found = []
+    for face in find_faces(files.colour(photo), report)[:_FACES]:
+        if face.score < _SURE:
+            break
+        left, top, right, bottom = face.box
+        side = min(round(_MARGIN * max(right - left, bottom - top)), height, width)
+        corner = [
+            min(max(0, round((start + end - side) / 2)), length - side)
+            for start, end, length in ((left, right, width), (top, bottom, height))
+        ]
+        found.append((*corner, side))
+    return found
+
+
+def _views(photo: Photo, folder: Path, squares: Iterable[tuple[int, ...]]) -> View:
+    """Write what is looked at: the whole to `folder`, and squares of it to `folder-0`, ..."""
+    from ssrvae_tf.photos import files
+
+    for number, (left, top, side) in enumerate(squares):
+        part = dataclasses.replace(photo, pixels=photo.pixels[top : top + side, left : left + side])
+        files.write_pyramid(part, folder.with_name(f"{folder.name}-{number}"))
     height, width = photo.pixels.shape[:2]
     return View(width, height, files.write_pyramid(photo, folder))

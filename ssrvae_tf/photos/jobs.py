@@ -212,7 +212,7 @@ def run(
                     if photo.note:
                         bar.write(photo.note, file=bar.stream)
                     if photo.pixels.nbytes >= _LARGE_SOURCE:
-                        _trim_heap()
+                        trim_heap()
                     with quietly():
                         result = work(item, photo, report)
                     quietly = contextlib.nullcontext
@@ -232,7 +232,7 @@ def run(
             readers.shutdown(cancel_futures=True)
 
 
-def _trim_heap() -> None:
+def trim_heap() -> None:
     """Give back to the system what decoding a large photo left in the C library's heap, which keeps it otherwise."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc, which alone needs it
         ctypes.CDLL(None).malloc_trim(0)

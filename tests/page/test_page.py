@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 from served_app import file_of, picture
 
+from ssrvae_tf.photos.samples import sample_photos
+
 BEFORE, AFTER = (200, 120, 40), (55, 135, 215)
 REFUSAL = "the server responded with a status of 400"  # what Chromium says itself about bad files
 
@@ -104,7 +106,7 @@ def test_a_photo_is_dropped_watched_compared_and_kept(open_page):
     fitted = float(page.text_content("#zoom").split()[0])
     page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
     page.mouse.wheel(0, -2000)
-    page.wait_for_function(f"() => parseFloat(document.getElementById('zoom').textContent) > {2 * fitted}")
+    page.wait_for_function(f"() => parseFloat(document.getElementById('zoom').textContent) > {1.5 * fitted}")
     page.click("#full")
     page.wait_for_function("() => document.getElementById('zoom').textContent === '100 %'")
     page.wait_for_function("() => [...document.querySelectorAll('.layer img')].every(each => each.naturalWidth)")
@@ -173,6 +175,18 @@ def test_all_is_reached_by_keys_and_has_a_name(open_page):
         .filter((each) => !(each.getAttribute("aria-label") || each.labels?.length || each.textContent.trim()))
         .map((each) => each.outerHTML)"""
     assert page.evaluate(nameless) == []
+
+
+def test_a_face_that_is_chosen_is_looked_at_in_its_place(open_page):
+    page = open_page(viewport={"width": 1000, "height": 900})
+    choose(page, ("astronaut.png", file_of(Image.open(sample_photos()[0]).convert("RGB").resize((256, 256)))))
+    page.wait_for_selector("#looked-at:not([hidden])")
+    assert page.text_content("#faces-title") == "One face found"
+    page.wait_for_function("() => [...document.querySelectorAll('.face img')].every(each => each.naturalWidth)")
+    page.wait_for_function("() => parseFloat(document.getElementById('zoom').textContent) > 0")
+    fitted = float(page.text_content("#zoom").split()[0])
+    page.get_by_role("button", name="Face 1, before and after").click()
+    page.wait_for_function(f"() => parseFloat(document.getElementById('zoom').textContent) > {1.5 * fitted}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

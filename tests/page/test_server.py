@@ -23,6 +23,7 @@ from served_app import App, file_of, picture
 from ssrvae_tf import app as door
 from ssrvae_tf import page
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.upscale import upscale_files
 
 STATIC = Path(page.__file__).parent / "static"
@@ -90,6 +91,17 @@ def test_what_is_looked_at_is_cut_into_tiles(visitor):
     assert np.abs(right - (255 - whole.repeat(4, 0).repeat(4, 1)[:, 512:])).mean() < 6
     for place in ("after/2/0_0.jpg", "after/1/2_0.jpg", "after/1/0_0.png", "photo/0/0_0.jpg", "after/../photo.png"):
         assert visitor.get(visitor.of(photo, place)).status_code == 404
+
+
+def test_faces_are_shown_by_themselves_before_and_after(visitor):
+    image = Image.open(sample_photos()[0]).convert("RGB").resize((256, 256))
+    photo = visitor.until(visitor.bring(file_of(image)).json(), "done")
+    ((left, top, right, bottom),) = photo["result"]["faces"]
+    assert left < 0.38 < 0.50 < right and top < 0.16 < 0.31 < bottom and right - left < 0.4, "the eyes, the chin"
+    sides = [visitor.get(visitor.of(photo, f"{side}-0", "0", "0_0.jpg")) for side in ("before", "after")]
+    before, after = (np.asarray(Image.open(io.BytesIO(each.content)).resize((32, 32))).astype(int) for each in sides)
+    assert np.abs(before + after - 255).mean() < 8
+    assert visitor.get(visitor.of(photo, "before-99", "0", "0_0.jpg")).status_code == 404
 
 
 def test_progress_is_told_and_a_photo_can_be_given_up_and_done_again(visitor, app):

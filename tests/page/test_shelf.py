@@ -13,7 +13,7 @@ from ssrvae_tf.page.shelf import Job, Shelf
 from ssrvae_tf.page.worker import Result, Settings, Task, View, named
 
 SETTINGS = Settings("faces-x4", None, 1.0)
-RESULT = Result("photo_x4.png", "a_x4.png", View(1, 1, 1), View(4, 4, 1), "")
+RESULT = Result("photo_x4.png", "a_x4.png", View(1, 1, 1), View(4, 4, 1), (), "")
 
 
 class ByHand:

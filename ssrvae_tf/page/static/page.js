@@ -200,6 +200,7 @@ class Card {
     element("sizes").textContent = `${before.width}×${before.height} → ${after.width}×${after.height}`;
     Object.assign(element("download"), { href: `photos/${this.key}/result`, download: result.name });
     viewer.show(`photos/${this.key}`, before, after);
+    showFaces(`photos/${this.key}`, result.faces);
   }
 
   async repeat() {
@@ -220,6 +221,26 @@ class Card {
       element("looked-at").hidden = true;
     }
   }
+}
+
+/** The faces that were found, each before and after; one that is chosen is looked at in its place. */
+function showFaces(address, faces) {
+  const rows = faces.map((part, number) => {
+    const sides = ["before", "after"].map((side) => {
+      const picture = made("img", { src: `${address}/${side}-${number}/0/0_0.jpg`, alt: side, loading: "lazy" });
+      return made("span", { className: "side" }, picture, made("span", { className: "tag", ariaHidden: "true" }, side));
+    });
+    const face = made("button", { type: "button", className: "face", title: "Look at it in the photo" }, ...sides);
+    face.setAttribute("aria-label", `Face ${number + 1}, before and after: look at it in the photo`);
+    face.addEventListener("click", () => {
+      viewer.showPart(...part);
+      element("viewer").scrollIntoView({ block: "nearest" });
+    });
+    return made("li", {}, face);
+  });
+  element("faces-found").hidden = false;
+  element("faces-title").textContent = faces.length === 1 ? "One face found" : `${faces.length || "No"} faces found`;
+  element("faces").replaceChildren(...rows);
 }
 
 /** What is going on with a photo. */
