@@ -193,6 +193,21 @@ def test_a_body_of_no_announced_length_is_limited_too(app, visitor):
     assert app.kept() == []
 
 
+def test_nothing_stays_of_a_photo_that_is_broken_off(app, visitor):
+    host, port = app.address.removeprefix("http://").split(":")
+    cookie = "; ".join(f"{each.name}={each.value}" for each in visitor.cookies)
+    with socket.create_connection((host, int(port))) as line:
+        head = f"POST /photos?name=a.png HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nContent-Length: 1000\r\n\r\n"
+        line.sendall(head.encode() + SMALL[:100])
+        while not app.kept():
+            time.sleep(0.01)
+    end = time.monotonic() + 20
+    while app.kept():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert visitor.photos() == []
+
+
 def test_nobody_has_more_photos_than_the_limit(visitor):
     photos = [visitor.bring(SMALL).json() for _ in range(4)]
     answer = visitor.bring(SMALL)

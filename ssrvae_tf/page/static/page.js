@@ -46,6 +46,9 @@ async function send(file) {
   if (!file.size) throw new Told(`${file.name}: an empty file: choose another`);
   if (file.size > megabytes * 1e6) throw new Told(`${file.name}: the file is larger than ${megabytes} MB: choose a smaller one`);
   if (cards.size > photos) throw new Told(`${file.name}: there are ${photos} photos already: remove some first`);
+  await file.slice(0, 1).arrayBuffer().catch(() => {
+    throw new Told(`${file.name}: cannot be read: choose photos, not folders of them`);
+  });
   const settings = chosen();
   settings.set("name", file.name);
   return ask(`photos?${settings}`, { method: "POST", body: file });
