@@ -168,7 +168,8 @@ class _Shelf:
     def fetch(self, number: int) -> Future:
         """A shard's photos, encoded, when they are there."""
         with self._lock:
-            if number not in self._held:
+            there = self._held.get(number)
+            if there is None or there.done() and there.exception():  # what a network failed at may come now
                 self._held[number] = self._pool.submit(self._read, self._shards[number])
             self._held.move_to_end(number)
             while len(self._held) > 1 and sum(self._shards[each].bytes for each in self._held) > self._room:

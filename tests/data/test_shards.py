@@ -177,6 +177,18 @@ def test_damage_is_told_in_one_line(sharded, tmp_path, damage, told):
     assert "\n" not in str(error.value) and str(out) in str(error.value)
 
 
+def test_a_shard_that_could_not_be_read_once_is_asked_for_again(sharded, tmp_path):
+    out = tmp_path / "shards"
+    shutil.copytree(sharded, out)
+    photos, (shard, *_) = sources.load(out, 32), sorted(out.glob("*.tfrecord"))
+    whole = shard.read_bytes()
+    shard.unlink()
+    with pytest.raises(UserError, match="cannot be read"):
+        photos.photo(0)
+    shard.write_bytes(whole)
+    assert photos.photo(0).shape[0] >= 32
+
+
 @pytest.mark.parametrize(
     ["photos", "out", "told"],
     [
