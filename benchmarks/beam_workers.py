@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Iterator
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+
 import psutil
 from PIL import Image
 
