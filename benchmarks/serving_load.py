@@ -158,9 +158,7 @@ def main() -> None:
         print(f"a stand-in for TensorFlow Serving, not TensorFlow Serving, with {given.model}")
         before = sum(process.cpu_times()[:2])
         report(address, *about)
-        print(
-            f"processor time of the server, with the clients elsewhere: {sum(process.cpu_times()[:2]) - before:.0f} s"
-        )
+        print(f"processor time of the server alone: {sum(process.cpu_times()[:2]) - before:.0f} s")
 
 
 if __name__ == "__main__":

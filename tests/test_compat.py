@@ -31,3 +31,9 @@ def test_a_run_goes_on_with_the_keras_that_began_it_only():
         compat.check_going_on({"keras": other}, "runs/a")
     for versions in ({"keras": keras.__version__}, {}):
         compat.check_going_on(versions, "runs/a")
+
+
+def test_where_there_is_no_addons_what_it_does_is_done_without(monkeypatch):
+    monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: None)
+    with compat.old_stack("tensorflow_addons") as found:
+        assert found is None
