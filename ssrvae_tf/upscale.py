@@ -53,6 +53,9 @@ def upscale_files(
     engine: Engine = "auto",
     precision: Precision = "float32",
     device: Optional[Annotated[str, "NAME"]] = None,
+    faces: bool = False,
+    background: Optional[Annotated[str, "bicubic|MODEL"]] = None,
+    faces_out: Optional[Annotated[str, "FOLDER"]] = None,
 ) -> photo_jobs.Outcome:
     """Enlarge photos in files. Each result appears whole or not at all, and says what made it. Those that are there
     already are skipped, unless another network, other options or another photo made them.
@@ -81,13 +84,19 @@ def upscale_files(
         engine: auto takes a GPU where there is one, else what is fastest on this processor, which is measured once.
         precision: bfloat16 is faster on processors that have it, by OpenVINO, and off by 0.2 of 255 on average.
         device: cpu, gpu, gpu:1, ...; the first GPU, or the processor, unless told.
+        faces: find the faces and rebuild them alone.
+        background: what the rest is enlarged by with --faces: bicubic, the default, which adds nothing, or a model,
+            such as faces-x4-clean.
+        faces_out: also write each face into a file here, and where it was found, as JSON.
 
     Raises:
         UserError: if nothing can be done at all. What fails for single photos is in the outcome.
     """
     format = SUFFIXES.get(f".{format}", format)  # jpg is jpeg
     words = [os.fspath(word) for word in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
-    apart_from = [Path(out)] if out is not None else []
+    if not faces and (background is not None or faces_out is not None):
+        raise UserError(f"--{'background' if faces_out is None else 'faces-out'}: only with --faces: add it")
+    apart_from = [Path(each) for each in (out, faces_out) if each is not None]
     sources, failed = folders.find_sources(words, recursive, apart_from)
     target, folder = _out(out, len(sources) > 1 or any(map(os.path.isdir, words)), format)
     # The scale is all that is needed to see what is there already, and TensorFlow takes seconds to load.
@@ -104,10 +113,12 @@ def upscale_files(
     outcome, digest = photo_jobs.Outcome(failed=failed), identity(network if server else model)
     settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength}
     taken = None if server else places.detail_of(model)
+    background = _background(background) if faces else None
+    behind = _named(background)
 
     def made(item):
         size = folders.size_of(item.source)
-        more = {"detail": taken, "precision": precision, **settings}
+        more = {"detail": taken, "precision": precision, "background": behind, **settings}
         return records.of_result(item.target, size, digest, factor, quality, **more)
 
     def undone(items):
@@ -120,28 +131,47 @@ def upscale_files(
     todo = undone([item for item in todo if _fits(item, format, factor, outcome)])  # some have other names now
     todo = _writable(todo, outcome)
     sheets = _comparisons(target, folder, items, factor) if compare else None
-    lacking = sheets.lacking(items, outcome.skipped) if sheets else []
+    face_files = _face_files(faces_out, target, folder, items, factor) if faces_out is not None else None
+    without = [each.lacking(items, outcome.skipped) for each in (sheets, face_files) if each]
+    lacking = [item for item in items if any(item in some for some in without)]
     lacking = photo_jobs.measured(lacking, outcome, max_megapixels, jobs)
     if not todo and not lacking:
         return outcome
-    from ssrvae_tf.inference.enlarger import upscale
+    from ssrvae_tf.inference import enlarger
+    from ssrvae_tf.inference.rebuilding import faces_in
     from ssrvae_tf.photos import files
 
-    if sheets:
-        sheets.begin()
+    for each in (sheets, face_files):
+        if each:
+            each.begin()
+    pixels = sum(item.width * item.height for item in todo)
     if todo and not network:
-        pixels = sum(item.width * item.height for item in todo)
-        network = _network(model, server, device, pixels, engine, precision)
+        network = _network(model, server, device, pixels // enlarger.OF_FACES if faces else pixels, engine, precision)
         print(f"{model}: {computed_by(network)}", file=sys.stderr)
+    around = None
+    if todo and faces:
+        with _on(device):
+            around = enlarger.background_engine(background, pixels, network.scale, engine, precision, device)
     there = {item.target for item in lacking}
+    found: dict[Path, list] = {}  # faces in photos
 
     def read(item):
         return files.read(item.source, max_megapixels)
 
     def work(item, photo, report):
+        if faces:
+            found[item.target] = faces_in(photo.pixels, lambda done, of: report(0.3 * done, of))
         if item.target in there:
             return files.read(item.target, math.inf)
-        pixels = upscale(photo.pixels, network, progress=report, **settings)
+        begun = 0.3 if faces else 0.0  # a third of the way is to find them
+        pixels = enlarger.upscale(
+            photo.pixels,
+            network,
+            progress=lambda done, of: report(begun * of + (1 - begun) * done, of),
+            faces=found.get(item.target, False),
+            background=around,
+            **settings,
+        )
         return dataclasses.replace(photo, pixels=pixels, computed_by=computed_by(network))
 
     def write(item, photo, result):
@@ -149,10 +179,14 @@ def upscale_files(
             files.write(result, item.target, quality, factor / network.scale, made(item))
         if sheets:
             sheets.write(item.target, photo, result)
+        if face_files:
+            face_files.write(item, photo, result, found[item.target])
 
     with _on(device):
         photo_jobs.run(todo + lacking, read, work, write, outcome, "upscale", jobs)
     outcome.written = [path for path in outcome.written if path not in there]
+    if faces:
+        _tell_faces(found)
     if sheets:
         try:
             print(f"before and after: {sheets.write_page()}", file=sys.stderr)
@@ -165,10 +199,48 @@ def _comparisons(target: Path | None, folder: Path | None, items: list[folders.I
     """Where sheets go: into a folder beside the results."""
     from ssrvae_tf.photos.before_after import Comparisons
 
+    common = _common(target, folder, items)
+    return Comparisons(common / (f"{target.stem}_compare" if target else f"compare_x{factor:g}"), common)
+
+
+def _face_files(faces_out: str, target: Path | None, folder: Path | None, items: list[folders.Item], factor: float):
+    """Where faces go.
+
+    Raises:
+        UserError: if there is something that is no folder.
+    """
+    from ssrvae_tf.inference.face_files import FaceFiles
+
+    if not faces_out or os.path.exists(faces_out) and not os.path.isdir(faces_out):
+        raise UserError(f"--faces-out {faces_out}: not the name of a folder: choose another name")
+    return FaceFiles(Path(faces_out), _common(target, folder, items), factor)
+
+
+def _common(target: Path | None, folder: Path | None, items: list[folders.Item]) -> Path:
+    """The folder that all results lie in."""
     if target:
-        return Comparisons(target.with_name(f"{target.stem}_compare"), target.parent)
-    common = folder or Path(os.path.commonpath([item.target.parent.resolve() for item in items]))
-    return Comparisons(common / f"compare_x{factor:g}", common)
+        return target.parent
+    return folder or Path(os.path.commonpath([item.target.parent.resolve() for item in items]))
+
+
+def _background(background: str | None):
+    return "bicubic" if background in (None, "bicubic") else places.chosen(background)
+
+
+def _named(background) -> str | None:
+    """What a result's record calls the background."""
+    if background in (None, "bicubic"):
+        return background
+    taken = places.detail_of(background)
+    return identity(background) + (f" at detail {taken:g}" if taken is not None else "")
+
+
+def _tell_faces(found: dict[Path, list]) -> None:
+    none = [path for path, faces in found.items() if not faces]
+    count = sum(map(len, found.values()))
+    empty = f", none in {len(none)} of them, such as that of {none[0]}" if none else ""
+    if found:
+        print(f"{count} faces in {len(found)} photos{empty}", file=sys.stderr)
 
 
 def _writable(items: list[folders.Item], outcome: photo_jobs.Outcome) -> list[folders.Item]:

@@ -49,6 +49,11 @@ class Face:
     score: float
     landmarks: tuple[tuple[float, float], ...]
 
+    @property
+    def side(self) -> float:
+        """The longer side of the box, in pixels."""
+        return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
+
 
 def find_faces(photo: np.ndarray, report: Callable[[int, int], None] | None = None) -> list[Face]:
     """The faces in a photo, those with the highest score first.

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Iterator, TypeVar
+import functools
+from typing import Any, Callable, Iterator, Sequence, TypeVar
 
 import numpy as np
 import psutil
 from PIL import Image
 from scipy import ndimage
 
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.faces import Face
 from ssrvae_tf.inference.fast_engine import fastest
+from ssrvae_tf.inference.rebuilding import faces_in, rebuild, regions, to_float
 from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos import files as photo_files
@@ -20,9 +24,13 @@ from ssrvae_tf.terminal import Bar
 OVERLAP = 8
 _TILE = 48  # the cost of a pixel grows with the area of its tile, that of the overlap falls; benchmarks/upscaling.py
 _ONE_TILE = 96**2  # a face goes through as a whole: what it looks like on one side tells about the other
+BICUBIC = "bicubic"  # of backgrounds: without a network
 BORDER = 4  # pixels of mirror image around a photo: less shows in the corners of even areas, more costs time
 _SMALLEST = 16
 _ROW = 64  # tiles that are given at once, if an engine wants many
+OF_FACES = 20  # a photo has as many times more pixels than its faces, or more, mostly
+_STRIP = 64  # rows of a photo that are enlarged at once without a network
+_REACH = 4  # pixels: bicubic interpolation looks no further
 _BYTES_A_PIXEL = 60_000  # of a tile, inside the shipped networks
 _COLOURS = {1: 1, 2: 1, 3: 3, 4: 3}  # channels -> colour channels among them
 
@@ -42,6 +50,8 @@ def upscale(
     detailed: Any = None,
     engine: str = "auto",
     precision: str = "float32",
+    faces: bool | Sequence[Face] = False,
+    background: Any = BICUBIC,
 ) -> Kind:
     """Enlarge photos by the model's scale, each of any size, in bounded memory.
 
@@ -66,6 +76,8 @@ def upscale(
         engine: of a model that is given by name or run: "auto" takes the fastest on this machine, from a file that the
             first image of a megapixel makes; "openvino", "litert" or "keras".
         precision: "float32", or "bfloat16" by OpenVINO on processors that have it.
+        faces: True finds the faces and rebuilds them alone; or those that `ssrvae_tf.faces.find_faces` found.
+        background: what the rest is enlarged by then: "bicubic", which adds nothing, or a model.
 
     Returns:
         The same kind: a Pillow image (L, LA, I;16, RGB or RGBA), with colour profile and EXIF data in its `info`, or an
@@ -83,7 +95,7 @@ def upscale(
     if isinstance(image, Image.Image):
         photo = photo_files.of_image(image)
         settings: dict[str, Any] = {"overlap": overlap, "batch": batch, "strength": strength}
-        settings.update(engine=engine, precision=precision)
+        settings.update(engine=engine, precision=precision, faces=faces, background=background)
         return photo_files.to_image(
             dataclasses.replace(photo, pixels=upscale(photo.pixels, model, tile, progress, **settings))
         )
@@ -93,14 +105,76 @@ def upscale(
     _check_settings(tile, overlap, batch, strength)
     photos = image if image.ndim == 4 else image[None]
     photos = photos if photos.ndim == 4 else photos[..., None]
-    runner = fastest(model, int(np.prod(photos.shape[:3])), engine, precision)
+    if faces and not isinstance(faces, bool) and len(photos) > 1:
+        raise ValueError(f"faces of one photo are given with {len(photos)} photos: pass True, or one photo at a time")
+    pixels = int(np.prod(photos.shape[:3]))
+    runner = fastest(model, pixels if faces is False else pixels // OF_FACES, engine, precision)
     scale = runner.scale
+    behind = background_engine(background, pixels, scale, engine, precision) if faces is not False else runner
     shape = (len(photos), photos.shape[1] * scale, photos.shape[2] * scale, photos.shape[3])
     result = np.empty(shape, image.dtype)
+    enlarge = functools.partial(_enlarge_into, tile=tile, overlap=overlap, batch=batch, strength=strength)
     with _Reporter(progress, shape[0] * shape[1]) as report:
         for photo, out in zip(photos, result):
-            _enlarge_into(out, photo, runner, tile, overlap, batch, strength, report)
+            if faces is False:
+                enlarge(out, photo, runner, report=report)
+            else:
+                _rebuild_into(out, photo, runner, behind, faces, enlarge, report)
     return result.reshape(*image.shape[: -2 if image.ndim == 2 else -3], *shape[1:3], *image.shape[2:][-1:])
+
+
+def background_engine(
+    background: Any, pixels: int, scale: int, engine: str, precision: str, device: str | None = None
+) -> Any:
+    """What the background of rebuilt faces is enlarged by: an engine, or None for bicubic interpolation.
+
+    Raises:
+        UserError: if it enlarges otherwise than by `scale`, or there is no such model.
+    """
+    if background is None or isinstance(background, str) and background == BICUBIC:
+        return None
+    found = fastest(places.chosen(background), pixels, engine, precision, device)
+    if found.scale != scale:
+        raise UserError(f"--background {background}: it enlarges {found.scale} times, the faces' network {scale} times")
+    return found
+
+
+def _rebuild_into(
+    out: np.ndarray,
+    photo: np.ndarray,
+    engine: Any,
+    behind: Any,
+    faces: bool | Sequence[Face],
+    enlarge: Callable,
+    report: Callable[[int, int], None],
+) -> None:
+    """Fill `out` from `photo`, its faces by `engine`, all else by `behind`; `enlarge` is `_enlarge_into`."""
+
+    def part(start: float, end: float) -> Callable[[int, int], None]:
+        return lambda done, of: report(min(len(out) - 1, int(len(out) * (start + (end - start) * done / of))), len(out))
+
+    def enlarged(crop: np.ndarray) -> np.ndarray:
+        made = np.empty((crop.shape[0] * engine.scale, crop.shape[1] * engine.scale, crop.shape[2]), crop.dtype)
+        enlarge(made, crop, engine, report=lambda done, of: None)
+        return made
+
+    found = faces_in(photo, part(0, 0.3)) if isinstance(faces, bool) else faces
+    if behind is None:
+        _enlarge_bicubic(out, photo, engine.scale)
+    else:
+        enlarge(out, photo, behind, report=part(0.3, 0.7))
+    rebuild(out, photo, regions(found, *photo.shape[:2]), _COLOURS[photo.shape[2]], enlarged, part(0.7, 1))
+    report(len(out), len(out))
+
+
+def _enlarge_bicubic(out: np.ndarray, photo: np.ndarray, scale: int) -> None:
+    """Fill `out` from `photo` by bicubic interpolation, some rows at a time."""
+    for top in range(0, len(photo), _STRIP):
+        above = min(top, _REACH)
+        strip = photo[top - above : top + _STRIP + _REACH]
+        band = _enlarge_tiles(strip[None], None, 0.0, scale)[0, above * scale :]
+        rows = out[top * scale : (top + _STRIP) * scale]
+        _convert(band[: len(rows)], rows)
 
 
 def _enlarge_into(
@@ -146,7 +220,7 @@ def _bands(
 
     def tiles_at(corners: list[tuple[int, int]]) -> np.ndarray:
         tiles = [photo[top : top + rows.tile, left : left + columns.tile] for top, left in corners]
-        return _enlarge_tiles(np.stack(tiles), engine, strength)
+        return _enlarge_tiles(np.stack(tiles), engine, strength, engine.scale)
 
     edge = above = BORDER * engine.scale
     for band in blended_bands(rows, columns, engine.scale, batch, tiles_at):
@@ -163,19 +237,19 @@ def _auto_tile(photo: np.ndarray, batch: int) -> int:
     return int(np.clip(room**0.5, _SMALLEST, _TILE))
 
 
-def _enlarge_tiles(tiles: np.ndarray, engine: Any, strength: float) -> np.ndarray:
+def _enlarge_tiles(tiles: np.ndarray, engine: Any, strength: float, scale: int) -> np.ndarray:
     """(B, h, w, C) of any dtype -> (B, scale h, scale w, C) float32."""
     values = to_float(tiles)
     colours = _COLOURS[values.shape[-1]]
     colour, alpha = values[..., :colours], values[..., colours:]
     if alpha.size:
         colour = np.stack([_filled(*each) for each in zip(colour, alpha)])
-    enlarged = bicubic(colour, engine.scale) if strength < 1 else np.zeros((), np.float32)
+    enlarged = bicubic(colour, scale) if strength < 1 else np.zeros((), np.float32)
     if strength > 0:
         sr = engine(np.repeat(colour, 3, -1) if colours == 1 else colour)
         sr = sr.mean(-1, keepdims=True) if colours == 1 else sr
         enlarged = strength * sr + (1 - strength) * enlarged
-    return np.concatenate([enlarged, bicubic(alpha, engine.scale)], -1) if alpha.size else enlarged
+    return np.concatenate([enlarged, bicubic(alpha, scale)], -1) if alpha.size else enlarged
 
 
 def _filled(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -191,13 +265,6 @@ def bicubic(images: np.ndarray, scale: int) -> np.ndarray:
     """Pillow's bicubic enlargement: (B, h, w, C) float32 -> (B, scale h, scale w, C) float32, not clipped."""
     height, width = (scale * side for side in images.shape[1:3])
     return np.stack([resized(image, width, height) for image in images])
-
-
-def to_float(pixels: np.ndarray) -> np.ndarray:
-    """float32 in [0, 1] of uint8, uint16 or float."""
-    if np.issubdtype(pixels.dtype, np.integer):
-        return pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
-    return np.clip(pixels.astype(np.float32), 0.0, 1.0)
 
 
 def _convert(band: np.ndarray, out: np.ndarray) -> None:

@@ -23,6 +23,7 @@ _RDF = b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
 _OPEN, _CLOSE = b'<rdf:Description %s rdf:about="" xmlns:ssrvae_tf="urn:ssrvae_tf:" ssrvae_tf:made="' % _RDF, b'"/>'
 # By the letter: programs that edit a picture write it in another way, and what they made of it is not to be replaced.
 _OURS = re.compile(re.escape(_OPEN) + b'([^"]*)(?:" ssrvae_tf:computed_by="[^"]*)?' + re.escape(_CLOSE))
+_UNSAID = {"precision": "float32", "background": "as the faces"}  # what records without these mean
 _EMPTY = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
 
 
@@ -42,6 +43,7 @@ def of_result(
     strength: float,
     detail: float | None = None,
     precision: str = "float32",
+    background: str | None = None,
     **_,
 ) -> str:
     """What makes an enlarged photo: whatever changes its pixels.
@@ -52,12 +54,14 @@ def of_result(
         model: by `ssrvae_tf.inference.identity`.
         scale, quality, tile, overlap, strength, precision: as for `ssrvae_tf.upscale.upscale_files`.
         detail: of two sets of weights; None: there is one, and nothing is said.
+        background: what all but the faces is enlarged by; None: the model, and nothing is said.
     """
     quality = quality if SUFFIXES[Path(target).suffix.lower()] in ("jpeg", "webp") else None
     numbers = {"scale": float(scale), "strength": float(strength), "overlap": int(overlap)}
     numbers.update({} if detail is None else {"detail": float(detail)})
-    lower = {} if precision == "float32" else {"precision": precision}
-    return record(photo=photo, model=model, quality=quality, tile=str(tile), **numbers, **lower)
+    others = {} if precision == "float32" else {"precision": precision}
+    others.update({} if background is None else {"background": background})
+    return record(photo=photo, model=model, quality=quality, tile=str(tile), **numbers, **others)
 
 
 def of_pair(photo: int | None, style: str, looks: str | None, inside: str, number: int, seed: int) -> str:
@@ -126,7 +130,7 @@ def difference(before: str, now: str) -> str:
     """What differs between two records, as "strength 0.7, now 1.0"; "" if nothing does."""
     try:
         old, new = json.loads(before), json.loads(now)
-        unsaid = {"precision": "float32"} if "precision" in {**old, **new} else {}
+        unsaid = {name: value for name, value in _UNSAID.items() if name in {**old, **new}}
         old, new = {**unsaid, **old}, {**unsaid, **new}
         names = [name for name in new if old.get(name) != new[name]]
     except (ValueError, TypeError):  # of another program, or damaged
