@@ -139,6 +139,7 @@ class Shelf:
             self._numbers += 1
             job = Job(task.photo.parent.name, owner, self._numbers, task)
             self._jobs[job.key] = job
+            self._seen[owner] = time.monotonic()  # sending it may have taken longer than sessions are kept
             self._changed.notify_all()
         return job
 
