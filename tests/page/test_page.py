@@ -151,9 +151,10 @@ def test_several_photos_good_and_bad_are_listed_and_stay_when_the_page_is_loaded
     page.get_by_role("button", name="Look: two.png").click()
     assert page.text_content("#looked-at-title") == "two.png"
     page.fill("#strength", "0.5")
+    page.check("#only-faces")
     page.get_by_role("button", name="Again with these settings: two.png").click()
     page.wait_for_function("() => document.querySelectorAll('#photos li.done').length === 3")
-    assert "strength 0.5" in page.locator(".told").all_text_contents()[2]
+    assert "strength 0.5, only the faces" in page.locator(".told").all_text_contents()[2]
     page.get_by_role("button", name="Remove: one.png").click()
     page.wait_for_function("() => document.querySelectorAll('#photos li').length === 2")
 
@@ -164,12 +165,12 @@ def test_all_is_reached_by_keys_and_has_a_name(open_page):
     page.wait_for_selector("#looked-at:not([hidden])")
     page.evaluate("document.activeElement.blur()")
     reached = []
-    for _ in range(16):
+    for _ in range(17):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
     actions = ["Look", "Download", "Again with these settings", "Remove"]
     viewer = ["viewer", "handle", "out", "in", "fit", "full", "download"]
-    assert reached == ["file", "model", "strength", "remove-all", *actions, *viewer, reached[-1]]
+    assert reached == ["file", "model", "strength", "only-faces", "remove-all", *actions, *viewer, reached[-1]]
     nameless = """() => [...document.querySelectorAll("button, a, input, select, [role]:not([role=status])")]
         .filter((each) => !(each.getAttribute("aria-label") || each.labels?.length || each.textContent.trim()))
         .map((each) => each.outerHTML)"""

@@ -65,6 +65,16 @@ def test_a_result_is_that_of_the_command_line_to_the_byte(visitor, network, tmp_
     assert answer.content == file.read_bytes()
 
 
+def test_only_faces_go_through_the_network_where_that_is_asked_for(visitor, network, tmp_path):
+    image = Image.open(sample_photos()[0]).convert("RGB").resize((256, 256))
+    answer = visitor.result_of(file_of(image), "astronaut.png", faces="only")
+    (tmp_path / "astronaut.png").write_bytes(file_of(image))
+    (file,) = upscale_files(tmp_path / "astronaut.png", model=str(network), faces=True).written
+    assert answer.content == file.read_bytes()
+    (photo,) = visitor.photos()
+    assert len(photo["result"]["faces"]) == 1 and photo["settings"]["faces"]
+
+
 def test_what_a_photo_says_of_itself_is_kept(visitor):
     answer = visitor.result_of(described(picture()), "face.jpg")
     with Image.open(io.BytesIO(answer.content)) as image:
