@@ -71,7 +71,7 @@ class App:
     def ended_by(self, number: int) -> tuple[int, str]:
         """Its exit code, and what it wrote to stderr."""
         self.process.send_signal(number)
-        return self.process.wait(30), self.process.communicate()[1]
+        return self.process.wait(120), self.process.communicate()[1]
 
     def kept(self) -> list[str]:
         """The files and folders that it has."""
@@ -95,7 +95,7 @@ class Visitor(requests.Session):
         self.get(address).raise_for_status()
 
     def bring(self, data: bytes, name: str = "face.png", **settings) -> requests.Response:
-        return self.post(f"{self.address}/photos", params={"name": name, **settings}, data=data, timeout=60)
+        return self.post(f"{self.address}/photos", params={"name": name, **settings}, data=data, timeout=120)
 
     def photos(self) -> list[dict]:
         return self.get(f"{self.address}/photos").json()
@@ -104,7 +104,7 @@ class Visitor(requests.Session):
         """An address that belongs to a photo."""
         return "/".join([self.address, "photos", photo["key"], *rest])
 
-    def until(self, photo: dict, *states: str, seconds: float = 60) -> dict:
+    def until(self, photo: dict, *states: str, seconds: float = 300) -> dict:
         """A photo once it has one of these states."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -4,7 +4,7 @@
 - `GET /static/NAME`: what it is made of
 - `GET /options`: the weights to choose from, and the limits
 - `GET /photos`: the session's photos, and how far they are
-- `POST /photos?name=NAME&model=MODEL&detail=X&strength=X`: a photo's file, which is the body
+- `POST /photos?name=NAME&model=MODEL&detail=X&strength=X&faces=only`: a photo's file, which is the body
 - `POST /photos/KEY/again?model=...`: the same photo with other settings
 - `POST /photos/KEY/cancel`
 - `DELETE /photos/KEY`
@@ -232,7 +232,7 @@ class Site:
             raise UserError("such weights are not offered: load the page again")
         usual = self._models[model]
         detail = None if usual is None else _share(given.get("detail") or usual)
-        return Settings(model, detail, _share(given.get("strength") or 1.0))
+        return Settings(model, detail, _share(given.get("strength") or 1.0), given.get("faces") == "only")
 
     def _shown(self, job: Job) -> dict[str, Any]:
         """What the page knows of a photo."""

@@ -19,7 +19,7 @@ from ssrvae_tf.page.worker import Result, Task
 
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
 _IDLE = 600.0  # seconds without a photo after which the process that enlarges ends, and gives back its memory
-_DIED = "the process that enlarges photos has ended, maybe for want of memory: try a smaller photo"
+_DIED = "the process that enlarges photos has ended, maybe for want of memory: try a smaller one, or see what it said"
 
 
 @dataclasses.dataclass
@@ -139,6 +139,7 @@ class Shelf:
             self._numbers += 1
             job = Job(task.photo.parent.name, owner, self._numbers, task)
             self._jobs[job.key] = job
+            self._seen[owner] = time.monotonic()  # sending it may have taken longer than sessions are kept
             self._changed.notify_all()
         return job
 

@@ -18,6 +18,7 @@ from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError
 
 if TYPE_CHECKING:
+    from ssrvae_tf.faces import Face
     from ssrvae_tf.photos.files import Photo
 
 PHOTO = "photo"  # stem of a photo's file in its folder
@@ -35,11 +36,13 @@ class Settings:
     Attributes:
         model: name or place of one.
         detail: None for models with one set of weights.
+        faces: only these go through the network.
     """
 
     model: str
     detail: float | None
     strength: float
+    faces: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +136,7 @@ class _Networks:
 def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
     """Raises UserError where the photo cannot be enlarged."""
     from ssrvae_tf.inference.engines import computed_by
-    from ssrvae_tf.inference.enlarger import upscale
+    from ssrvae_tf.inference.enlarger import BICUBIC, OF_FACES, upscale
     from ssrvae_tf.inference.identity import identity
     from ssrvae_tf.loading import places
     from ssrvae_tf.photos import files, folders, jobs, records
@@ -144,7 +147,7 @@ def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
     tell("stage", "Reading the photo")
     width, height = files.measure(task.photo, task.max_megapixels)
     tell("stage", "Loading the network")
-    network = networks.of(model, width * height)
+    network = networks.of(model, width * height // (OF_FACES if settings.faces else 1))
     source = folders.Source(task.photo, Path(task.photo.name))
     target = folder / folders.result_name(source, False, network.scale, "keep")
     if files.limit(SUFFIXES[target.suffix.lower()], width * network.scale, height * network.scale):
@@ -160,6 +163,7 @@ def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
         settings.strength,
         detail=places.detail_of(model),
         precision=getattr(network, "precision", "float32"),
+        background=BICUBIC if settings.faces else None,
     )
     views: dict[str, View] = {}
     notes: list[str] = []
@@ -171,14 +175,21 @@ def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
             tell("rows", done, rows)
 
         notes.append(photo.note.removeprefix(f"{task.photo}: "))
-        try:
-            squares.extend(_squares(photo, tell))
-        except UserError as error:  # the finder is not installed, which is no reason to give up the photo
-            notes.append(f"faces are not shown: {error}")
+        faces = _faces(photo, tell)
+        squares.extend(_square(face, width, height) for face in faces[:_FACES] if face.score >= _SURE)
         views["before"] = _views(photo, folder / "before", squares)
         jobs.trim_heap()  # of what finding faces in a large photo took
         tell("rows", 0, 1)
-        pixels = upscale(photo.pixels, network, _TILE, progress=told, overlap=_OVERLAP, strength=settings.strength)
+        pixels = upscale(
+            photo.pixels,
+            network,
+            _TILE,
+            progress=told,
+            overlap=_OVERLAP,
+            strength=settings.strength,
+            faces=faces if settings.faces else False,
+            background=BICUBIC,
+        )
         return dataclasses.replace(photo, pixels=pixels, computed_by=computed_by(network))
 
     def write(item, photo, result):
@@ -202,10 +213,9 @@ def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
     return Result(target.name, name, before, views["after"], faces, "; ".join(filter(None, notes)))
 
 
-def _squares(photo: Photo, tell: Callable) -> list[tuple[int, int, int]]:
-    """(left, top, side) of a square in pixels around each face, with hair and neck, as far as the photo goes."""
-    from ssrvae_tf.faces import find_faces
-    from ssrvae_tf.photos import files
+def _faces(photo: Photo, tell: Callable) -> list[Face]:
+    """Those in a photo, the surest first. How far the search is is told in whole per cent."""
+    from ssrvae_tf.inference.rebuilding import faces_in
 
     said = None
 
@@ -216,19 +226,16 @@ def _squares(photo: Photo, tell: Callable) -> list[tuple[int, int, int]]:
             tell("stage", words)
         said = words
 
-    height, width = photo.pixels.shape[:2]
-    found = []
-    for face in find_faces(files.colour(photo), report)[:_FACES]:
-        if face.score < _SURE:
-            break
-        left, top, right, bottom = face.box
-        side = min(round(_MARGIN * max(right - left, bottom - top)), height, width)
-        corner = [
-            min(max(0, round((start + end - side) / 2)), length - side)
-            for start, end, length in ((left, right, width), (top, bottom, height))
-        ]
-        found.append((*corner, side))
-    return found
+    return faces_in(photo.pixels, report)
+
+
+def _square(face: Face, width: int, height: int) -> tuple[int, int, int]:
+    """(left, top, side) of a square in pixels around a face, with hair and neck, as far as the photo goes."""
+    left, top, right, bottom = face.box
+    side = min(max(1, round(_MARGIN * face.side)), height, width)
+    middle = (left + right) / 2, (top + bottom) / 2
+    corner = (min(max(0, round(at - side / 2)), length - side) for at, length in zip(middle, (width, height)))
+    return (*corner, side)
 
 
 def _views(photo: Photo, folder: Path, squares: Iterable[tuple[int, ...]]) -> View:

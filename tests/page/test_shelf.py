@@ -34,11 +34,12 @@ class ByHand:
 
 
 @pytest.fixture
-def kept(tmp_path, monkeypatch):
+def kept(tmp_path, monkeypatch, request):
+    """Keeps photos for a minute, or as long as a test says."""
     monkeypatch.setattr(ByHand, "begun", queue.Queue())
     monkeypatch.setattr(ByHand, "end", queue.Queue())
     monkeypatch.setattr(shelf, "_Process", ByHand)
-    each = Shelf(tmp_path, keep=0.3, most=5, engine="auto", precision="float32")
+    each = Shelf(tmp_path, keep=getattr(request, "param", 60.0), most=5, engine="auto", precision="float32")
     yield each
     each.close()
 
@@ -52,7 +53,7 @@ def brought(kept: Shelf, owner: str, name: str) -> Job:
 def test_sessions_take_turns_whatever_they_bring(kept):
     anna, ben, carl = (kept.open_session(None) for _ in range(3))
     jobs = {name: brought(kept, anna, name) for name in ("a1", "a2", "a3")}
-    assert ByHand.begun.get(timeout=5) == "a1"
+    assert ByHand.begun.get(timeout=60) == "a1"
     jobs.update({name: brought(kept, ben, name) for name in ("b1", "b2")})
     jobs["c1"] = brought(kept, carl, "c1")
     order = ["b1", "c1", "a2", "b2", "a3"]
@@ -61,34 +62,35 @@ def test_sessions_take_turns_whatever_they_bring(kept):
     order.remove("b2")
     for name in order:
         ByHand.end.put([("done", RESULT)])
-        assert ByHand.begun.get(timeout=5) == name
+        assert ByHand.begun.get(timeout=60) == name
         assert kept.ahead(jobs[name]) == 0
 
 
 def test_a_photo_that_is_given_up_while_it_is_at_work_stays_so(kept):
     owner = kept.open_session(None)
     job = brought(kept, owner, "a")
-    ByHand.begun.get(timeout=5)
+    ByHand.begun.get(timeout=60)
     kept.cancel(job)
     other = brought(kept, owner, "b")
-    assert ByHand.begun.get(timeout=5) == "b" and (job.state, other.state) == ("cancelled", "running")
+    assert ByHand.begun.get(timeout=60) == "b" and (job.state, other.state) == ("cancelled", "running")
     ByHand.end.put([("failed", "b: no photo")])
     while other.state == "running":
         time.sleep(0.01)
     assert (other.state, other.error) == ("failed", "b: no photo")
 
 
+@pytest.mark.parametrize("kept", [0.3], indirect=True)
 def test_what_is_not_asked_for_goes_but_not_what_waits(kept):
     owner, idle = kept.open_session(None), kept.open_session(None)
     job = brought(kept, owner, "a")
-    ByHand.begun.get(timeout=5)
+    ByHand.begun.get(timeout=60)
     left = brought(kept, idle, "b")
     time.sleep(0.5)
     assert kept.of(owner) and kept.of(idle), "they wait for what they have brought"
     ByHand.end.put([("done", RESULT)])
-    ByHand.begun.get(timeout=5)
+    ByHand.begun.get(timeout=60)
     ByHand.end.put([("done", RESULT)])
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while job.folder.exists() or left.folder.exists():
         kept.knows("somebody else")
         assert time.monotonic() < end

@@ -38,7 +38,8 @@ async function ask(path, request = {}) {
 function chosen() {
   const model = element("model").value;
   const detail = options.models.find((each) => each.model === model).detail === null ? {} : { detail: element("detail").value };
-  return new URLSearchParams({ model, ...detail, strength: element("strength").value });
+  const faces = element("only-faces").checked ? { faces: "only" } : {};
+  return new URLSearchParams({ model, ...detail, strength: element("strength").value, ...faces });
 }
 
 async function send(file) {
@@ -258,6 +259,7 @@ function words({ state, stage, ahead, share, seconds_left, error, result, settin
   if (state === "cancelled") return "Cancelled";
   if (state === "failed") return error;
   const how = [settings.model, settings.detail === null ? "" : `detail ${settings.detail}`, `strength ${settings.strength}`];
+  if (settings.faces) how.push("only the faces");
   return [how.filter(Boolean).join(", "), result.notes].filter(Boolean).join("; ");
 }
 
