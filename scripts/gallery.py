@@ -25,7 +25,7 @@ from ssrvae_tf.loading import places
 from ssrvae_tf.metrics import psnr
 from ssrvae_tf.metrics.grid import harmed
 from ssrvae_tf.photos.resizing import resized
-from ssrvae_tf.photos.samples import sample_photos
+from ssrvae_tf.photos.samples import HEADS, sample_photos
 from ssrvae_tf.photos.sheets import sheet
 from ssrvae_tf.photos.writing import check_folder_for, replacing
 from ssrvae_tf.terminal import Bar
@@ -68,7 +68,7 @@ class Case:
         return resized(pixels, SCALE * self.side, SCALE * self.side)
 
 
-_COLLINS, _HOPPER = (142, 8, 314, 180), (132, 60, 388, 316)  # the heads
+_COLLINS, _HOPPER = HEADS
 CASES = (
     Case("Collins", "Faces of 16 pixels", 0, _COLLINS, 16),
     Case("Hopper", "Faces of 16 pixels", 1, _HOPPER, 16),

@@ -298,7 +298,7 @@ def parse(arguments: list[str] | None = None) -> FitConfig:
         else:
             others.append(word)
     for file in files:
-        _check_names(_yaml(file), f"--config {file}: ")
+        _check_names(read_yaml(file, "--config"), f"--config {file}: ")
     # Files first: the command line overrides them wherever they stand.
     return _typed(lambda parser: parser.parse_args([f"--config={file}" for file in files] + others), others)
 
@@ -344,8 +344,12 @@ def _names() -> dict[str, str]:
 
 def shipped() -> dict[str, Path]:
     """The configurations that come with the package, by name."""
-    folder = next((each for each in _FOLDERS if each.is_dir()), _FOLDERS[0])
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder_of_shipped().glob("*.yaml"))}
+
+
+def folder_of_shipped() -> Path:
+    """Where they lie."""
+    return next((each for each in _FOLDERS if each.is_dir()), _FOLDERS[0])
 
 
 def _file(given: str | None) -> str:
@@ -358,14 +362,22 @@ def _file(given: str | None) -> str:
     raise UserError(f"--config {given or '(nothing)'}: no such file: give a YAML file, or one of {', '.join(known)}")
 
 
-def _yaml(path: str) -> dict:
+def read_yaml(path: str | Path, option: str) -> Any:
+    """What a YAML file holds; {} if that is nothing.
+
+    Args:
+        option: that gave it.
+
+    Raises:
+        UserError: if it is no YAML.
+    """
     try:
         values = yaml.safe_load(Path(path).read_text())
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise UserError(f"--config {path}: not YAML, line {line}: {error.problem}") from error
+        raise UserError(f"{option} {path}: not YAML, line {line}: {error.problem}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"--config {path}: cannot be read: {' '.join(str(error).split())}") from error
+        raise UserError(f"{option} {path}: cannot be read: {' '.join(str(error).split())}") from error
     return {} if values is None else values
 
 
