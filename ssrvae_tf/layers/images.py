@@ -119,7 +119,7 @@ def shift_mirrored(images: tf.Tensor, offsets: tf.Tensor, margins: Sequence[int 
 
     Examples:
         >>> row = tf.constant([[[[1.0], [2.0], [3.0]]]])
-        >>> shift_mirrored(row, offsets=[[1, 0]], margins=(0, 1)).numpy().ravel().tolist()
+        >>> shift_mirrored(row, offsets=tf.constant([[1.0, 0.0]]), margins=(0, 1)).numpy().ravel().tolist()
         [1.0, 1.0, 2.0]
     """
     height, width = tf.unstack(tf.shape(images)[1:3])
