@@ -37,6 +37,10 @@ class LossWeights:
         transfer: L1 to the known answer of the synthetic transfer batch, mostly after a 3x3 mean.
         energy: L1 between the log energies of its high-pass bands.
         adversarial: of both discriminators.
+
+    Examples:
+        >>> LossWeights(kl=0.02).kl
+        0.02
     """
 
     kl: float = 0.01

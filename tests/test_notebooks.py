@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import configparser
 import io
 import os
 import runpy
+import shlex
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from PIL import Image
 
 nbformat = pytest.importorskip("nbformat", reason="needs the extra `notebooks`")
@@ -31,8 +34,27 @@ def pictures(notebook) -> list[tuple]:
     return found
 
 
-def test_both_notebooks_are_there():
-    assert NAMES == ["01_quick_start.ipynb", "02_train_on_your_photos.ipynb"]
+def test_all_notebooks_are_there_and_in_the_readme():
+    names = ["01_quick_start", "02_train_on_your_photos", "03_watch_a_training", "04_your_own_network", "05_deploy"]
+    assert NAMES == [f"{name}.ipynb" for name in names]
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in NAMES if f"](notebooks/{name})" not in readme] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+def test_the_first_cell_installs_the_package_where_it_is_not_there(path, monkeypatch):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    cell = next(cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code").source
+    shell, asked = InteractiveShell(), []
+    shell.register_magic_function(asked.append, "line", "pip")
+    assert shell.run_cell(cell).success and asked == []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert shell.run_cell(cell).success
+    wanted = Requirement(shlex.split(asked[0])[-1])
+    options = configparser.ConfigParser()
+    options.read(ROOT / "setup.cfg")
+    assert wanted.name == "ssrvae_tf" and wanted.extras <= set(options["options.extras_require"])
 
 
 @pytest.mark.slow
@@ -53,7 +75,7 @@ def test_what_is_stored_is_of_one_run_and_small(path):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     kinds = {output.output_type for cell in cells for output in cell.outputs}
     assert "error" not in kinds
-    assert path.stat().st_size < 1_500_000
+    assert path.stat().st_size < 1_250_000
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)

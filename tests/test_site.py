@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import importlib
 import os
 import re
 import subprocess
@@ -112,10 +113,10 @@ def test_links_lead_somewhere(pages, site):
 
 def test_search_finds_a_page_without_a_server(site, open_page):
     page = open_page(site / "index.html")
-    page.fill("input.md-search__input", "TF_CONFIG")
+    page.fill("input.md-search__input", "errata")
     page.click(".md-search-result__item a >> nth=0")
-    page.wait_for_url("**/training.html*")
-    assert "TF_CONFIG" in page.inner_text("article")
+    page.wait_for_url("**/method.html*")
+    assert "Errata" in page.inner_text("article")
 
 
 def test_pages_fit_on_a_phone(site, pages, open_page):
@@ -123,3 +124,10 @@ def test_pages_fit_on_a_phone(site, pages, open_page):
     for path in pages:
         page.goto(path.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path.name
+
+
+def test_every_public_name_is_on_the_page_of_the_api(pages, site):
+    rooms = ("data", "layers", "metrics", "models", "serving")
+    names = {name for room in rooms for name in importlib.import_module(f"ssrvae_tf.{room}").__all__}
+    told = {anchor.rpartition(".")[2] for anchor in pages[site / "api.html"].anchors}
+    assert names | {"load", "upscale"} <= told

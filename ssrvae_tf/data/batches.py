@@ -50,6 +50,12 @@ def style_batches(
 
     Raises:
         UserError: if hr_size is no multiple of `scale`.
+
+    Examples:
+        >>> faces = PhotoSet([np.zeros((40, 40, 3), np.uint8)] * 2, size=32)
+        >>> batch = next(iter(style_batches(faces, faces, hr_size=32, scale=4, batch_size=2, seed=0)))
+        >>> {name: tuple(images.shape) for name, images in batch.items() if name in ("hr", "lr")}
+        {'hr': (2, 32, 32, 3), 'lr': (2, 8, 8, 3)}
     """
     _check_multiple(hr_size, scale, "HR size")
     seed = int(seed) % 2**32
@@ -125,6 +131,12 @@ def sr_batches(
     Raises:
         UserError: if patch_size is no multiple of `scale`.
         ValueError: for another `degrade`, or shares of 0 where `zoom` or `everyday` needs them.
+
+    Examples:
+        >>> faces = PhotoSet([np.zeros((40, 40, 3), np.uint8)] * 2, size=32)
+        >>> lr, hr = next(iter(sr_batches(faces, patch_size=32, scale=4, batch_size=2, seed=0, degrade="bicubic")))
+        >>> print(lr.shape, hr.shape)
+        (2, 8, 8, 3) (2, 32, 32, 3)
     """
     _check_multiple(patch_size, scale, "patch size")
     seed = int(seed) % 2**32

@@ -23,6 +23,10 @@ def bicubic(hr: Images, scale: int) -> tf.Tensor:
 
     One image (H, W, 3) or a batch with values in [0, 1], H and W multiples of `scale` -> (..., H / scale, W / scale, 3)
     in [0, 1].
+
+    Examples:
+        >>> print(bicubic(np.ones((32, 24, 3), "float32"), 4).shape)
+        (8, 6, 3)
     """
     hr = tf.convert_to_tensor(hr, tf.float32)
     lr = tf.clip_by_value(bicubic_shrink(hr if hr.shape.rank == 4 else hr[tf.newaxis], scale), 0.0, 1.0)
@@ -46,6 +50,10 @@ def classical(hr: Images, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.T
 
     Returns:
         (H // scale, W // scale, 3) float32 in [0, 1], or (N, H // scale, W // scale, 3).
+
+    Examples:
+        >>> print(classical(np.ones((32, 24, 3), "float32"), 4, kind_seed=(1, 2), noise_seed=(3, 4)).shape)
+        (8, 6, 3)
     """
     hr = tf.convert_to_tensor(hr, tf.float32)
     images = hr if hr.shape.rank == 4 else hr[tf.newaxis]
@@ -85,6 +93,10 @@ def wide(hr: Images, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.Tensor
     aliases, and there made noisy or not and JPEG-coded or not: as a photo is that was made small and sent on.
 
     Args and returns as `classical`.
+
+    Examples:
+        >>> print(wide(np.ones((32, 24, 3), "float32"), 4, kind_seed=(1, 2), noise_seed=(3, 4)).shape)
+        (8, 6, 3)
     """
     hr = tf.convert_to_tensor(hr, tf.float32)
     images = hr if hr.shape.rank == 4 else hr[tf.newaxis]
@@ -117,6 +129,11 @@ def recoloured(lr: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """`lr` with the mean of each channel that `like` has: both (..., h, w, 3) in [0, 1] -> the same.
 
     What a learnt degradation does to colours is no part of what a network is to undo.
+
+    Examples:
+        >>> dark, light = tf.fill([8, 6, 3], 0.2), tf.fill([8, 6, 3], 0.6)
+        >>> round(float(tf.reduce_mean(recoloured(dark, light))), 4)
+        0.6
     """
     shift = tf.reduce_mean(like, [-3, -2], keepdims=True) - tf.reduce_mean(lr, [-3, -2], keepdims=True)
     return tf.clip_by_value(lr + shift, 0.0, 1.0)

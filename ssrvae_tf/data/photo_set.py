@@ -32,6 +32,11 @@ class PhotoSet:
         shrink: whether photos that are read anew are shrunk to `size`, as `crop="fit"` does.
         upsample: whether they are enlarged to `size`.
         paths: of the photos, where they are of files; what they are called, where these are in shards.
+
+    Examples:
+        >>> photos = PhotoSet([np.zeros((40, 50, 3), np.uint8)], size=32)
+        >>> len(photos), photos.photo(0).shape
+        (1, (40, 50, 3))
     """
 
     def __init__(

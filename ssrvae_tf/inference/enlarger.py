@@ -88,8 +88,11 @@ def upscale(
         TypeError, ValueError: if an argument is none of the above.
         MemoryError: if even tiles of 16 pixels, or the result, are too large.
 
-    Example:
-        sharp = ssrvae_tf.upscale(Image.open("photo.jpg"))
+    Examples:
+        >>> photo = Image.open("photo.jpg")
+        >>> large = ssrvae_tf.upscale(photo)
+        >>> large.size == (4 * photo.width, 4 * photo.height)
+        True
     """
     model = places.chosen(model, detail, detailed)
     if isinstance(image, Image.Image):

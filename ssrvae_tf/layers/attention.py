@@ -30,6 +30,11 @@ class GlobalAttention(keras.layers.Layer):
 
     Raises:
         ValueError: if C is not a multiple of `reduction`.
+
+    Examples:
+        >>> x = tf.random.stateless_normal([1, 6, 5, 16], seed=(1, 2))
+        >>> bool(tf.reduce_all(GlobalAttention()(x) == x))  # the gate starts at 0
+        True
     """
 
     def __init__(self, reduction: int = 8, chunk: int | None = None, **kwargs: Any):
@@ -113,6 +118,11 @@ class LocalAttention(keras.layers.Layer):
 
     Raises:
         ValueError: if C is not a multiple of `share`, or kernel_size is even.
+
+    Examples:
+        >>> x = tf.random.stateless_normal([1, 6, 5, 16], seed=(1, 2))
+        >>> bool(tf.reduce_all(LocalAttention(kernel_size=3)(x) == x))  # the gate starts at 0
+        True
     """
 
     def __init__(self, kernel_size: int = 7, share: int = 8, geometry: bool = False, **kwargs: Any):

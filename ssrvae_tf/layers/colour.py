@@ -14,12 +14,25 @@ LUMA = [65.481 / 255.0, 128.553 / 255.0, 24.966 / 255.0]
 
 
 def luma(images: tf.Tensor) -> tf.Tensor:
-    """RGB (B, H, W, 3) in [0, 1] -> Matlab's luma (B, H, W, 1), in [16/255, 235/255]."""
+    """RGB (B, H, W, 3) in [0, 1] -> Matlab's luma (B, H, W, 1), in [16/255, 235/255].
+
+    Examples:
+        >>> white = tf.ones([1, 1, 1, 3])
+        >>> round(255 * float(tf.squeeze(luma(white))))
+        235
+    """
     return tf.reduce_sum(images * tf.constant(LUMA, images.dtype), -1, keepdims=True) + 16.0 / 255.0
 
 
 def with_luma(images: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    """RGB (B, H, W, 3) with another luma (B, H, W, 1) and the same Cb and Cr."""
+    """RGB (B, H, W, 3) with another luma (B, H, W, 1) and the same Cb and Cr.
+
+    Examples:
+        >>> red, gray = tf.constant([[[[1.0, 0.0, 0.0]]]]), tf.fill([1, 1, 1, 3], 0.5)
+        >>> as_bright_as_gray = with_luma(red, luma(gray))
+        >>> round(float(tf.squeeze(luma(as_bright_as_gray) - luma(gray))), 4)
+        0.0
+    """
     return images + (other - luma(images)) * (255.0 / 219.0)
 
 
@@ -34,6 +47,11 @@ class KeepColours(keras.layers.Layer):
     Args:
         scale: HR size / LR size.
         size: of the window, odd. 9: noise of a pixel is down to a ninth, and what edges differ by is nearly gone.
+
+    Examples:
+        >>> lr, sr = tf.fill([1, 4, 4, 3], 0.5), tf.fill([1, 16, 16, 3], 0.6)
+        >>> round(float(tf.reduce_mean(KeepColours(4)([lr, sr]))), 3)
+        0.5
     """
 
     def __init__(self, scale: int, size: int = 9, **kwargs: Any):

@@ -14,6 +14,10 @@ def bicubic_shrink(images: tf.Tensor, scale: int) -> tf.Tensor:
     """Shrink by an integer factor as Pillow's BICUBIC: antialiased Keys kernel (a = -1/2), renormalised at borders.
 
     A strided convolution divided by that of ones: any H and W (multiples of scale), and plain TFLite operators.
+
+    Examples:
+        >>> print(bicubic_shrink(tf.ones([1, 32, 24, 3]), 4).shape)
+        (1, 8, 6, 3)
     """
     if scale == 1:
         return images
@@ -29,6 +33,10 @@ def bicubic_enlarge(images: tf.Tensor, scale: int) -> tf.Tensor:
     """Enlarge by an integer factor as Pillow's BICUBIC: Keys kernel (a = -1/2), renormalised at borders.
 
     Two convolutions divided by those of ones: any H and W, and plain TFLite operators.
+
+    Examples:
+        >>> print(bicubic_enlarge(tf.ones([1, 8, 6, 3]), 4).shape)
+        (1, 32, 24, 3)
     """
     places = (np.arange(scale) + 0.5) / scale - 0.5  # of a pixel's outputs, from its middle
     taps = _keys(np.abs(np.arange(-2, 3)[:, None] - places)).astype("float32")[:, None, None, :]  # (5, 1, 1, scale)
@@ -77,12 +85,24 @@ def _keys(distance: np.ndarray, a: float = -0.5) -> np.ndarray:
 
 
 def local_mean(images: tf.Tensor, size: int) -> tf.Tensor:
-    """The mean over a size x size window; at borders over the pixels inside."""
+    """The mean over a size x size window; at borders over the pixels inside.
+
+    Examples:
+        >>> dot = tf.constant([[[[0.0], [0.0], [0.0]], [[0.0], [9.0], [0.0]], [[0.0], [0.0], [0.0]]]])
+        >>> round(float(local_mean(dot, 3)[0, 1, 1, 0]), 4)
+        1.0
+    """
     return tf.nn.avg_pool2d(images, size, 1, "SAME")
 
 
 def high_pass(images: tf.Tensor) -> tf.Tensor:
-    """What a 3x3 mean takes away."""
+    """What a 3x3 mean takes away.
+
+    Examples:
+        >>> even = tf.fill([1, 6, 5, 3], 0.5)
+        >>> round(float(tf.reduce_max(tf.abs(high_pass(even)))), 4)
+        0.0
+    """
     return images - local_mean(images, 3)
 
 
@@ -96,6 +116,11 @@ def shift_mirrored(images: tf.Tensor, offsets: tf.Tensor, margins: Sequence[int 
         images: (B, H, W, C).
         offsets: (B, 2), whole numbers of pixels to the right and down.
         margins: the largest offsets there can be down and to the right, two integers; at most H and W.
+
+    Examples:
+        >>> row = tf.constant([[[[1.0], [2.0], [3.0]]]])
+        >>> shift_mirrored(row, offsets=tf.constant([[1.0, 0.0]]), margins=(0, 1)).numpy().ravel().tolist()
+        [1.0, 1.0, 2.0]
     """
     height, width = tf.unstack(tf.shape(images)[1:3])
     top, left = margins

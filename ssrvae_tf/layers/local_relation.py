@@ -60,6 +60,11 @@ def local_relation(
 
     Raises:
         ValueError: if C is not a multiple of G or kernel_size is even.
+
+    Examples:
+        >>> query = key = tf.zeros([1, 6, 5, 2])
+        >>> print(local_relation(query, key, tf.ones([1, 6, 5, 8])).shape)
+        (1, 6, 5, 8)
     """
     maps, channels = query.shape[-1], value.shape[-1]
     if channels % maps:

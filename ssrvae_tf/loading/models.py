@@ -62,6 +62,11 @@ def load(
     Raises:
         UserError: if there is no such model, it could run code, its files are damaged or do not fit together, it takes
             more memory than there is, or `detail` is given for one set of weights.
+
+    Examples:
+        >>> model = ssrvae_tf.load("faces-x4", detail=0)
+        >>> model.predict(np.zeros((1, 6, 5, 3), "float32"), verbose=0).shape
+        (1, 24, 20, 3)
     """
     model = chosen(name_or_run, detail, detailed)
     return _blended(model) if isinstance(model, Blend) else _loaded(model)

@@ -49,6 +49,11 @@ def psnr(image: np.ndarray, truth: np.ndarray, channels: str = "rgb", border: in
 
     Raises:
         ValueError: if the shapes differ, the values are integers, there are no such channels or nothing is left.
+
+    Examples:
+        >>> black = np.zeros((16, 16, 3))
+        >>> round(psnr(black + 0.1, black), 2)
+        20.0
     """
     image, truth = _compared(image, truth, channels, border, rounded)
     with np.errstate(divide="ignore"):
@@ -67,6 +72,11 @@ def ssim(image: np.ndarray, truth: np.ndarray, channels: str = "rgb", border: in
 
     Raises:
         ValueError: as `psnr`; or if what is left is smaller than the window.
+
+    Examples:
+        >>> noise = np.random.default_rng(0).random((16, 16, 3))
+        >>> round(ssim(noise, noise), 2)
+        1.0
     """
     image, truth = _compared(image, truth, channels, border, rounded)
     value = structural_similarity(

@@ -27,8 +27,13 @@ class Report:
         pictures: (what it is, pictures (H, W, 3) uint8, one for each of `columns`, or None).
         columns: titles of the pictures.
 
-    Example:
-        Report("3 photos", {"PSNR": 2}, {"bicubic": {"PSNR": 29.2}, "ours": {"PSNR": 32.1}}).table()
+    Examples:
+        >>> rows = {"bicubic": {"PSNR": 29.2}, "ours": {"PSNR": 32.1}}
+        >>> print(Report("3 photos", {"PSNR": 2}, rows).table())
+        3 photos
+                  PSNR
+        bicubic  29.20
+        ours     32.10
     """
 
     title: str

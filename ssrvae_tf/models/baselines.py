@@ -74,6 +74,10 @@ class SRCNN(SuperResolver):
     Args:
         filters: of the first convolution; the second has half of them.
         kernels: sides of the three kernels.
+
+    Examples:
+        >>> SRCNN(scale=4).count_params()
+        57281
     """
 
     def __init__(
@@ -98,6 +102,10 @@ class EDSR(SuperResolver):
 
     1,517,571 weights with 16 blocks of 64 filters, EDSR-baseline; 43,089,923 with 32 of 256, whose residuals are scaled
     by 0.1, as all of 256 filters and more are.
+
+    Examples:
+        >>> EDSR(scale=4).count_params()
+        1517571
     """
 
     def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 16, name: str = "edsr", **kwargs: Any):
@@ -124,6 +132,10 @@ class RDN(SuperResolver):
         filters: features between blocks, and those that each convolution adds.
         blocks: residual dense blocks.
         layers_per_block: convolutions in each.
+
+    Examples:
+        >>> print(RDN(scale=4, filters=8, blocks=1, layers_per_block=2)(tf.zeros([1, 6, 5, 3])).shape)
+        (1, 24, 20, 3)
     """
 
     def __init__(
@@ -164,6 +176,10 @@ class SRGAN(SuperResolver):
     """SRGAN's generator, SRResNet (arXiv 1609.04802): residual blocks with batch normalisation and PReLU.
 
     Trained with L1 alone it is SRResNet; with `SRGANDiscriminator` it is SRGAN.
+
+    Examples:
+        >>> print(SRGAN(scale=4, filters=8, blocks=1)(tf.zeros([1, 6, 5, 3])).shape)
+        (1, 24, 20, 3)
     """
 
     def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 16, name: str = "srgan", **kwargs: Any):

@@ -175,6 +175,11 @@ class SRNetwork(SuperResolver):
 
     Raises:
         ValueError: if scale is not a power of two or filters not a multiple of 8.
+
+    Examples:
+        >>> network = SRNetwork(scale=4, filters=16, global_blocks=1, local_blocks=1)
+        >>> network.predict(np.zeros((1, 6, 5, 3), "float32"), verbose=0).shape
+        (1, 24, 20, 3)
     """
 
     def __init__(

@@ -45,6 +45,12 @@ class StyleVAE(keras.Model):
         encoder_strides: of E_LR's residual blocks.
         weights: `LossWeights`, or a dictionary of its fields.
         dtype: the precision of all its networks; None: Keras' global one. Not part of the configuration.
+
+    Examples:
+        >>> style_vae = StyleVAE(latent_dim=8, filters=8)  # untrained; trained: ssrvae_tf.load("faces-style")
+        >>> faces, small_faces = tf.zeros([2, 64, 64, 3]), tf.ones([2, 20, 20, 3])
+        >>> print(style_vae.degrade(faces, small_faces, seed=1).shape)
+        (2, 16, 16, 3)
     """
 
     def __init__(

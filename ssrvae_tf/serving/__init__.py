@@ -26,5 +26,9 @@ def client(url: str, **options: Any) -> Client:
     Raises:
         UserError: if the address is not one, or gRPC's packages are missing.
         ValueError: if an option is out of range.
+
+    Examples:
+        >>> type(client("grpc://localhost:8500", timeout=30)).__name__
+        'GrpcClient'
     """
     return GrpcClient(url[len(_GRPC) :], **options) if url.startswith(_GRPC) else RestClient(url, **options)

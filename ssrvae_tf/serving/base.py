@@ -32,6 +32,10 @@ class Client(abc.ABC):
 
     Raises:
         ValueError: if `version`, `timeout` or `retries` is out of range.
+
+    Examples:
+        >>> isinstance(client("http://localhost:8501"), Client)
+        True
     """
 
     def __init__(self, address: str, model: str, version: int | None, timeout: float, retries: int, signature: str):

@@ -8,11 +8,27 @@ _LONGEST = 400  # the server quotes back what it did not understand, which may b
 
 
 class ServingError(UserError):
-    """A request to a server failed."""
+    """A request to a server failed.
+
+    Examples:
+        >>> try:
+        ...     client("http://localhost:8501", model="another").upscale(np.zeros((6, 5, 3), np.uint8))
+        ... except ServingError as error:
+        ...     print(type(error).__name__)
+        RequestRefused
+    """
 
 
 class ServerAway(ServingError):
-    """Nothing answered: nobody is there, or not in time."""
+    """Nothing answered: nobody is there, or not in time.
+
+    Examples:
+        >>> try:
+        ...     client("http://localhost:1", retries=0).upscale(np.zeros((6, 5, 3), np.uint8))
+        ... except ServerAway:
+        ...     print("nobody is there")
+        nobody is there
+    """
 
 
 class RequestRefused(ServingError):
@@ -21,6 +37,13 @@ class RequestRefused(ServingError):
     Attributes:
         code: HTTP's number (400) or gRPC's name ("INVALID_ARGUMENT").
         message: the server's own words, whole.
+
+    Examples:
+        >>> try:
+        ...     client("http://localhost:8501", model="another").upscale(np.zeros((6, 5, 3), np.uint8))
+        ... except RequestRefused as error:
+        ...     print(error.code)
+        404
     """
 
     def __init__(self, address: str, code: int | str, message: str):

@@ -36,9 +36,10 @@ class GrpcClient(Client):
         ServingError: from every call once it is closed.
         ValueError: see `Client`.
 
-    Example:
-        with GrpcClient("localhost:8500") as client:
-            client.upscale(Image.open("photo.jpg")).save("photo_x4.png")
+    Examples:
+        >>> with GrpcClient("localhost:8500") as client:
+        ...     client.upscale(np.zeros((6, 5, 3), np.uint8)).shape
+        (24, 20, 3)
     """
 
     def __init__(

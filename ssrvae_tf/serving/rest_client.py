@@ -36,9 +36,10 @@ class RestClient(Client):
         UserError: if the address is not one.
         ValueError: see `Client`.
 
-    Example:
-        with RestClient("http://localhost:8501") as client:
-            client.upscale(Image.open("photo.jpg")).save("photo_x4.png")
+    Examples:
+        >>> with RestClient("http://localhost:8501") as client:
+        ...     client.upscale(np.zeros((6, 5, 3), np.uint8)).shape
+        (24, 20, 3)
     """
 
     def __init__(
