@@ -28,7 +28,7 @@ from ssrvae_tf.upscale import upscale_files
 
 STATIC = Path(page.__file__).parent / "static"
 SMALL = file_of(picture())
-LARGE = file_of(Image.new("RGB", (2800, 2000), "gray"), "JPEG")  # for what is to be caught at work
+LARGE = file_of(Image.new("RGB", (2000, 1200), "gray"), "JPEG")  # for what is to be caught at work
 
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
