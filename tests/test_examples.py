@@ -15,7 +15,7 @@ from test_docs import make_feature_model
 
 import ssrvae_tf
 
-ROOMS = ["ssrvae_tf", *(f"ssrvae_tf.{room}" for room in ("data", "layers", "metrics", "models", "serving"))]
+ROOMS = ["ssrvae_tf", *(f"ssrvae_tf.{room}" for room in ("data", "faces", "layers", "metrics", "models", "serving"))]
 NAMES = [(room, name) for room in ROOMS for name in importlib.import_module(room).__all__ if name != "__version__"]
 
 

@@ -127,7 +127,7 @@ def test_pages_fit_on_a_phone(site, pages, open_page):
 
 
 def test_every_public_name_is_on_the_page_of_the_api(pages, site):
-    rooms = ("data", "layers", "metrics", "models", "serving")
+    rooms = ("data", "faces", "layers", "metrics", "models", "serving")
     names = {name for room in rooms for name in importlib.import_module(f"ssrvae_tf.{room}").__all__}
     told = {anchor.rpartition(".")[2] for anchor in pages[site / "api.html"].anchors}
     assert names | {"load", "upscale"} <= told

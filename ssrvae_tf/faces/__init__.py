@@ -1,4 +1,5 @@
 """Where the faces of a photo are."""
 
-from ssrvae_tf.faces.finding import Face as Face
-from ssrvae_tf.faces.finding import find_faces as find_faces
+from ssrvae_tf.faces.finding import Face, find_faces
+
+__all__ = ["Face", "find_faces"]

@@ -43,6 +43,10 @@ class Face:
         box: (left, top, right, bottom) in pixels of the photo, from brows to chin. It may reach beyond the photo.
         score: from 0 to 1.
         landmarks: ((x, y), ...) in pixels: the eyes, the one on the left of the photo first, nose, mouth, and ears.
+
+    Examples:
+        >>> Face(box=(10.0, 20.0, 40.0, 60.0), score=0.9, landmarks=()).side
+        40.0
     """
 
     box: tuple[float, ...]
@@ -66,8 +70,11 @@ def find_faces(photo: np.ndarray, report: Callable[[int, int], None] | None = No
         UserError: if the package that brings the detector is not installed.
         ValueError: if `photo` is something else.
 
-    Example:
-        faces = find_faces(np.asarray(Image.open("photo.jpg").convert("RGB")))
+    Examples:
+        >>> from ssrvae_tf.photos.samples import sample_photos
+        >>> photo = Image.open(sample_photos()[0]).convert("RGB")
+        >>> find_faces(np.asarray(photo))[0].side > 100
+        True
     """
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
         raise ValueError(f"a photo of {photo.dtype} {photo.shape} is given, uint8 (H, W, 3) is wanted")
