@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Callable, Iterator
@@ -22,6 +23,7 @@ from PIL import Image, ImageOps
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading.tflite_files import trusted_interpreter
+from ssrvae_tf.terminal import hushed
 
 _FAR, _NEAR = "face_detection_full_range_sparse.tflite", "face_detection_back.tflite"
 # Of each network: side of what it sees; (pixels between places, finds at each place) that it tells of.
@@ -31,6 +33,7 @@ _LOOKS = {_FAR: (48, 80), _NEAR: (48, 80, 120)}
 _OVERLAP = 48  # of tiles: a face up to that is whole in one of them, and a larger one at half the size
 _MAYBE = 0.4  # score of what is looked at again
 _SURE = 0.35  # mean score of all looks at a face
+_SMALLEST = 10  # pixels from brows to chin, of which neither network can tell
 _SAME, _INSIDE = 0.3, 0.7  # of one face: intersection over union of two boxes, or over the smaller one
 _GRAY = (127, 127, 127)
 
@@ -78,22 +81,18 @@ def find_faces(photo: np.ndarray, report: Callable[[int, int], None] | None = No
     """
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
         raise ValueError(f"a photo of {photo.dtype} {photo.shape} is given, uint8 (H, W, 3) is wanted")
-    image, found = Image.fromarray(photo), []
+    images, found = {1: Image.fromarray(photo)}, []  # by how many times they are shrunk
     far = _detector(_FAR)
-    tiles = list(_tiles(*image.size))
-    level, shrunk = image, 1
+    tiles = list(_tiles(*images[1].size))
     for done, (halving, left, top, side) in enumerate(tiles, 1):
-        while shrunk < halving:
-            level, shrunk = level.reduce(2), shrunk * 2
-        finds = far.look(_window(level, left, top, side, far.side), _MAYBE)
+        if halving not in images:
+            images[halving] = images[halving // 2].reduce(2)
+        finds = far.look(_window(images[halving], left, top, side, far.side), _MAYBE)
         found.append(_moved(finds, left, top, side / far.side, halving))
         if report:
             report(done, len(tiles))
-    faces = []
-    for find in _distinct(np.concatenate(found)):
-        face = _looked_at_again(image, find)
-        if face.score >= _SURE:
-            faces.append(face)
+    faces = [_looked_at_again(images, find) for find in _distinct(np.concatenate(found))]
+    faces = [face for face in faces if face.score >= _SURE and face.side >= _SMALLEST]
     return sorted(faces, key=lambda face: -face.score)
 
 
@@ -129,19 +128,27 @@ def _window(image: Image.Image, left: int, top: int, side: int, size: int) -> Im
     return window if side == size else window.resize((size, size), Image.Resampling.BILINEAR)
 
 
-def _looked_at_again(image: Image.Image, find: np.ndarray) -> Face:
-    """The mean of what both networks see of a find, each in several sizes and mirrored."""
+def _looked_at_again(images: dict[int, Image.Image], find: np.ndarray) -> Face:
+    """The mean of what both networks see of a find, each in several sizes and mirrored.
+
+    Args:
+        images: the photo, shrunk by each of these.
+        find: in pixels of the photo.
+    """
     centre, longer = (find[0] + find[1]) / 2, float(max(find[1] - find[0]))
     seen, scores = [], []
     for name, sizes in _LOOKS.items():
         detector = _detector(name)
         for size in sizes:
-            side = max(8, round(longer * detector.side / size))
-            left, top = (int(value) for value in np.rint(centre - side / 2))
-            window = _window(image, left, top, side, detector.side)
+            # Of the whole photo, a window around a large face would take a lot of memory.
+            halving = max((each for each in images if each * size <= longer), default=1)
+            side = max(8, round(longer * detector.side / size / halving))
+            left, top = (int(value) for value in np.rint(centre / halving - side / 2))
+            window = _window(images[halving], left, top, side, detector.side)
             for mirrored in (False, True):
                 finds = detector.look(ImageOps.mirror(window) if mirrored else window, 0.1)
-                finds = _moved(_mirrored(finds, detector.side) if mirrored else finds, left, top, side / detector.side)
+                finds = _mirrored(finds, detector.side) if mirrored else finds
+                finds = _moved(finds, left, top, side / detector.side, halving)
                 finds = finds[_overlap(find, finds)[0] > _SAME]
                 best = finds[np.argmax(finds[:, -1, 0])] if len(finds) else None
                 scores.append(0.0 if best is None else float(best[-1, 0]))
@@ -155,7 +162,7 @@ def _looked_at_again(image: Image.Image, find: np.ndarray) -> Face:
 # Finds are (N, 9, 2) float: left top, right bottom, six landmarks, and twice the score.
 
 
-def _moved(finds: np.ndarray, left: int, top: int, factor: float, halving: int = 1) -> np.ndarray:
+def _moved(finds: np.ndarray, left: int, top: int, factor: float, halving: int) -> np.ndarray:
     """From pixels of a network's input to those of the photo."""
     finds = finds.copy()
     finds[:, :-1] = (finds[:, :-1] * factor + (left, top)) * halving
@@ -197,9 +204,10 @@ class _Detector:
     """
 
     def __init__(self, file: bytes, side: int, grids: list[tuple[int, int]]):
-        self.side = side
+        self.side, self._lock = side, threading.Lock()
         self._interpreter = trusted_interpreter(file)
-        self._interpreter.allocate_tensors()
+        with hushed():  # it tells how it runs
+            self._interpreter.allocate_tensors()
         (self._input,) = (each["index"] for each in self._interpreter.get_input_details())
         self._boxes, self._scores = (each["index"] for each in self._interpreter.get_output_details())
         places = []
@@ -211,12 +219,14 @@ class _Detector:
 
     def look(self, window: Image.Image, least: float) -> np.ndarray:
         """Finds with a score of at least `least`, several of each face, in pixels of the window."""
-        self._interpreter.set_tensor(self._input, np.asarray(window, np.float32)[None] / 127.5 - 1.0)
-        self._interpreter.invoke()
-        told = self._interpreter.get_tensor(self._scores)[0, :, 0]
+        with self._lock:  # an interpreter is for one thread at a time
+            self._interpreter.set_tensor(self._input, np.asarray(window, np.float32)[None] / 127.5 - 1.0)
+            self._interpreter.invoke()
+            told = self._interpreter.get_tensor(self._scores)[0, :, 0]
+            values = self._interpreter.get_tensor(self._boxes)[0]
         scores = 1.0 / (1.0 + np.exp(-np.clip(told, -80.0, 80.0), dtype=np.float64))
         chosen = scores >= least
-        values = self._interpreter.get_tensor(self._boxes)[0][chosen].reshape(-1, 8, 2).astype(np.float64)
+        values = values[chosen].reshape(-1, 8, 2).astype(np.float64)
         half = values[:, 1:2] / 2  # values: centre, size, landmarks
         points = np.concatenate([values[:, :1], values[:, 2:]], 1) + self._places[chosen]
         score = np.repeat(scores[chosen, None, None], 2, -1)

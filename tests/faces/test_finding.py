@@ -56,6 +56,17 @@ def test_a_face_that_fills_the_photo_is_found():
         assert len(find_faces(np.asarray(face.resize((side, side), Image.Resampling.LANCZOS)))) == 1
 
 
+def test_a_very_large_face_takes_no_large_window(monkeypatch):
+    with Image.open(sample_photos()[0]) as image:
+        face = image.convert("RGB").crop((150, 40, 300, 190)).resize((800, 800))
+    windows = []
+    original = finding._window
+    monkeypatch.setattr(finding, "_window", lambda *rest: windows.append(rest[3]) or original(*rest))
+    (found,) = find_faces(np.asarray(face))
+    assert found.side == pytest.approx(106 * 800 / 150, rel=0.15)
+    assert max(windows) < 1100
+
+
 @pytest.mark.parametrize("width, height", [(1, 1), (96, 97), (1000, 40), (1281, 803)])
 def test_tiles_cover_the_photo_at_each_size(width, height):
     levels = {}
