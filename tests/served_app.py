@@ -52,7 +52,7 @@ class App:
     def __init__(self, folder: Path, *options: str):
         self._folder = folder
         command = [sys.executable, "-m", "ssrvae_tf.app", "--no-browser", "--port", "0", *options]
-        here = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
+        here = {**os.environ, "TMPDIR": str(folder)}
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
