@@ -20,6 +20,7 @@ COMMANDS = {
     "fit": "train either stage on your own photos",
     "degrade": "make photos small as the real world does",
     "evaluate": "measure a model on folders of photos",
+    "reproduce": "train and measure all that the paper's tables need",
     "export": "write a model for TensorFlow Serving, TFLite or ONNX",
     "pack": "put a run's weights into the package, to be loaded by name",
     "shards": "put photos into TFRecord shards, for trainings on large sets or several machines",

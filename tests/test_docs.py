@@ -1,6 +1,7 @@
 """What README.md, docs/ and serving/ tell a reader to type is typed here, in a folder like the reader's.
 
-Training commands get options appended that make them tiny. Left out are:
+Training commands get options appended that make them tiny; of `reproduce` all is looked at and planned, and nothing
+done, which tests/reproduction does. Left out are:
 `make` and `source` (the tests would start themselves; targets and paths are checked), `pip`, `jupyter` and
 `tensorboard` (they fetch or never end; the names are checked), the fetching of the FID's network (a stand-in takes its
 place), `pack` by a name (it writes into the package), `app` (it never ends), and training and Beam's `--runner` on
@@ -69,18 +70,21 @@ def commands(path: Path) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A reader's folder, the current one: faces/, small_faces/, scenes/, photo.jpg and a feature model."""
+    """A reader's folder, the current one: faces/, small_faces/ and others, photo.jpg and a feature model."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv[:])
     monkeypatch.setattr(loading, "load", quick_load)
     monkeypatch.setattr("tensorflow_hub.load", lambda address: published_inception)
+    monkeypatch.setattr("ssrvae_tf.reproduction.work.go_through", lambda *given: {})
     photos = [Image.open(path).convert("RGB") for path in sample_photos()]
-    for name, side, size in (("faces", 128, 128), ("small_faces", 128, 40), ("scenes", 128, 96)):
+    sizes = {"faces": 128, "lfw": 128, "scenes": 96, "small_faces": 40, "small_faces_test": 40, "film": 24}
+    for name, size in sizes.items():
         (tmp_path / name).mkdir()
         for i in range(6):
             left, top = 60 + 40 * i, 30 * i
-            piece = photos[i % 2].crop((left, top, left + side, top + side)).resize((size, size), Image.BICUBIC)
-            piece.save(tmp_path / name / f"{i}.jpg", quality=60)
+            piece = photos[i % 2].crop((left, top, left + 128, top + 128)).resize((size, size), Image.BICUBIC)
+            stem = f"{'frame' if i < 4 else 'test'}_{i}" if name == "film" else i
+            piece.save(tmp_path / name / f"{stem}.jpg", quality=60)
     photos[0].crop((180, 40, 244, 88)).resize((32, 24)).save("photo.jpg")
     return tmp_path
 
@@ -129,6 +133,8 @@ def test_commands_of_the_package_run_and_leave_what_they_name(name, folder):
         given = dict(zip(arguments, arguments[1:]))
         if command == "fit" and arguments != ["--help"]:
             arguments += TINY.split() + ["--epochs", "2" if "--epochs" in given else "1"]
+        if command == "reproduce":
+            arguments += ["--set", "held_back=2", "fields.batch_size=2"]
         run_module(f"ssrvae_tf.{command}", arguments)
         for out in {"--out", "--output"} & set(given):
             assert Path(given[out]).exists(), rest

@@ -1,0 +1,117 @@
+"""Which photos a reproduction uses: folders, parts of folders, and what tells one list of photos from another."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+import shutil
+import zlib
+from pathlib import Path
+from typing import NamedTuple, Sequence
+
+from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos.folders import find_photos
+
+
+class Place(NamedTuple):
+    """Something that a part of the plan uses.
+
+    Attributes:
+        path: where it is.
+        fingerprint: what it is, wherever it is.
+    """
+
+    path: str
+    fingerprint: str
+
+
+class PhotoList(NamedTuple):
+    """Photos of a folder.
+
+    Attributes:
+        folder: that their names are relative to.
+        paths: of the photos, sorted.
+    """
+
+    folder: Path
+    paths: list[Path]
+
+    def names(self) -> list[str]:
+        return [Path(os.path.relpath(path, self.folder)).as_posix() for path in self.paths]
+
+    def fingerprint(self) -> str:
+        """Of names and sizes."""
+        return digest(sorted(zip(self.names(), map(os.path.getsize, self.paths))))
+
+
+def digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def find(given: str, option: str) -> PhotoList:
+    """The photos in a folder, or those that a glob names, such as 'frames/film_*'.
+
+    Raises:
+        UserError: if there are none.
+    """
+    if glob.has_magic(given) and not os.path.isdir(given):
+        paths = [Path(os.path.abspath(path)) for path in sorted(glob.glob(given)) if os.path.isfile(path)]
+        if not paths:
+            raise UserError(f"{option} {given}: no file matches: give a folder of photos or a glob")
+        return PhotoList(Path(os.path.commonpath([path.parent for path in paths])), paths)
+    paths = find_photos(given, option)
+    return PhotoList(Path(os.path.abspath(given)), [Path(os.path.abspath(path)) for path in paths])
+
+
+def name_of(given: str) -> str:
+    """A short name for the photos of a folder or a glob: `film` of frames/film_*."""
+    name = Path(os.path.abspath(given)).name
+    return re.sub(r"[^\w-]+", "", re.split(r"[*?\[]", name)[0]).strip("_-") or Path(given).parent.name or "photos"
+
+
+def divided(photos: PhotoList, count: int, seed: int = 0) -> tuple[PhotoList, PhotoList]:
+    """(all but `count` of the photos, those `count`), by chance, but the same whenever it is asked for."""
+    drawn = sorted(zip(photos.names(), photos.paths), key=lambda each: (zlib.crc32(f"{seed} {each[0]}".encode()), each))
+    kept = {path for _, path in drawn[:count]}
+    parts = [[path for path in photos.paths if (path in kept) == held] for held in (False, True)]
+    return PhotoList(photos.folder, parts[0]), PhotoList(photos.folder, parts[1])
+
+
+def linked(photos: PhotoList, folder: Path) -> Place:
+    """A folder of links to just these photos, for what takes folders.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    wanted = dict(zip(photos.names(), photos.paths))
+    try:
+        for name, path in wanted.items():
+            link = folder / name
+            if link.is_symlink() and os.readlink(link) == str(path):
+                continue
+            link.parent.mkdir(parents=True, exist_ok=True)
+            _link(path, link)
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be written ({error.strerror}): choose another folder") from error
+    return Place(str(folder), photos.fingerprint())
+
+
+def _link(path: Path, link: Path) -> None:
+    if link.is_symlink() or link.exists():
+        link.unlink()
+    try:
+        link.symlink_to(path)
+    except FileExistsError:  # another process was faster
+        pass
+    except OSError:  # a disk without links
+        shutil.copy2(path, link)
+
+
+def of_files(paths: Sequence[Path], place: str | os.PathLike) -> Place:
+    """What is told from another by the bytes of files, such as a network."""
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(Path(path).read_bytes())
+    return Place(os.path.abspath(place), found.hexdigest()[:16])
