@@ -205,7 +205,7 @@ class _Builder:
         self.table(4, {"bicubic": bicubic, "variants": at_steps})
         fields = {each: self._attention(each) for each in ATTENTIONS}
         options = {"fields": fields, "repetitions": self.budget.speed_repetitions}
-        speeds = self.plan.add("speeds", "speeds", options, _MEASURE)
+        speeds = self.plan.add("speeds", "speeds", options, _MEASURE, version=2)
         at_time: dict[str, list] = {"both": at_steps["both"]}
         for seed in range(self.budget.seeds):
             for attention in (each for each in ATTENTIONS if each != "both"):

@@ -81,7 +81,7 @@ def _seconds(run: Path, settings: config.FitConfig) -> float | None:
 
 def _as_long(speeds: str, mine: str, its: str, run: str) -> tuple[int, int]:
     """(epochs, steps of one) that take one variant as long as another's run took, by the speeds of both."""
-    seconds = tables.result(speeds)["seconds"]
+    seconds = tables.result(speeds)["step"]
     other = config.read(Path(run) / places.CONFIG)
     return other.epochs, max(1, round(other.steps_per_epoch * seconds[its] / seconds[mine]))
 
@@ -115,7 +115,7 @@ def measure_speeds(options: dict, folder: Path) -> dict:
             start = time.perf_counter()
             step()
             found[name].append(time.perf_counter() - start)
-    return {"seconds": {name: statistics.median(times[1:]) for name, times in found.items()}}
+    return {"step": {name: statistics.median(times[1:]) for name, times in found.items()}}
 
 
 def degrade(options: dict, folder: Path) -> dict:

@@ -330,7 +330,7 @@ def table_4(options: dict, folder: Path) -> dict:
     plain, similar = (measure(options["bicubic"]).mean() for measure in (_psnr, _ssim))
     rows = [{"name": "bicubic", "PSNR, dB": f"{plain:.3f}", "SSIM": f"{similar:.4f}"}]
     figures = {"bicubic": {"PSNR": plain, "SSIM": similar}}
-    speeds = result(options["speeds"])["seconds"] if options.get("speeds") else {}
+    speeds = result(options["speeds"])["step"] if options.get("speeds") else {}
     for name, runs in options["variants"].items():
         values, similar = found[name], np.mean([_ssim(each["quality"]).mean() for each in runs])
         cells = {"name": _ATTENTIONS[name], "PSNR, dB": f"{values.mean():.3f}", "SSIM": f"{similar:.4f}"}

@@ -92,7 +92,7 @@ def test_table_4_tells_which_attentions_pay_and_what_a_step_costs(tmp_path):
         for name, gain in gains.items()
     }
     plain = measured(tmp_path / "bicubic", psnr=photos - 1, ssim=photos / 41)
-    speeds = measured(tmp_path / "speeds", {"seconds": {"none": 0.1, "local": 0.2, "global": 0.15, "both": 0.3}})
+    speeds = measured(tmp_path / "speeds", {"step": {"none": 0.1, "local": 0.2, "global": 0.15, "both": 0.3}})
     found = tables.table_4({"bicubic": plain, "variants": variants, "speeds": speeds, "resamples": 200}, tmp_path)
     verdicts = {each["text"]: each["verdict"] for each in found["claims"]}
     assert verdicts == {
