@@ -14,7 +14,7 @@ from typing import Annotated, Iterator, List, Literal, Optional
 from jsonargparse.typing import PositiveInt
 from PIL import Image
 
-from ssrvae_tf import command_line, config
+from ssrvae_tf import __version__, command_line, config
 from ssrvae_tf.command_line import Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.loading import places
@@ -28,7 +28,7 @@ from ssrvae_tf.reproduction.photo_lists import PhotoList, Place
 from ssrvae_tf.reproduction.plan import Plan
 
 _WEIGHTS = "faces-x4"
-_PACKAGES = ("ssrvae_tf", "tensorflow", "keras", "numpy")
+_PACKAGES = ("tensorflow", "keras", "numpy")
 _NONE = "none"
 
 
@@ -139,7 +139,7 @@ def reproduce(
         "budget": dataclasses.asdict(spent),
         "one_process": spent.one_process,
         "photos": counts,
-        "versions": [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES],
+        "versions": [f"ssrvae_tf {__version__}"] + [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES],
     }
     plan = Plan(Path(os.path.abspath(out)), known, about)
     build(

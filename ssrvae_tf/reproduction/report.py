@@ -90,14 +90,15 @@ def _sheets(plan: Plan) -> list[tuple[str, str, bytes]]:
 def _curves(plan: Plan) -> list[tuple[str, str, bytes]]:
     """(file, title, PNG): how trainings went, of those that have begun."""
     runs = {name: Path(part.folder, RUN) for name, part in plan.parts.items() if part.kind == "fit"}
+    pairs, styles = ("val_psnr", "loss"), ("val_band_distance", "transfer")
     groups = {
-        "curves-bicubic.png": ("Learning curves: bicubic pairs, photos held back", "val_psnr", "PSNR, dB", "-bicubic"),
-        "curves-styled.png": ("Learning curves: styleVAE and hand-made pairs", "val_psnr", "PSNR, dB", "-styled"),
-        "curves-styles.png": ("Learning curves: styleVAEs, photos held back", "val_band_distance", "nats", "style-"),
+        "curves-bicubic.png": ("Learning curves: bicubic pairs, photos held back", pairs, "PSNR, dB", "-bicubic"),
+        "curves-styled.png": ("Learning curves: styleVAE and hand-made pairs", pairs, "PSNR, dB", "-styled"),
+        "curves-styles.png": ("Learning curves: styleVAEs, photos held back", styles, "nats", "style-"),
     }
     found = []
-    for name, (title, column, unit, part) in groups.items():
-        curves = {run: _curve(path, column) for run, path in runs.items() if _belongs(run, part)}
+    for name, (title, columns, unit, part) in groups.items():
+        curves = {run: _curve(path, columns) for run, path in runs.items() if _belongs(run, part)}
         curves = {run: points for run, points in curves.items() if points}
         if curves:
             found.append((name, title, _plot(curves, title, unit)))
@@ -112,9 +113,9 @@ def _belongs(run: str, part: str) -> bool:
     return run.startswith("sr-") and "-bicubic" not in run
 
 
-def _curve(run: Path, column: str) -> list[tuple[float, float]]:
-    """(epoch, figure) of a run's table; without a validation, (step, loss)."""
-    for file, wanted in (("metrics.csv", column), ("steps.csv", "loss")):
+def _curve(run: Path, columns: tuple[str, str]) -> list[tuple[float, float]]:
+    """(epoch, first column) of a run's table; without a validation, (step, second column) of its other one."""
+    for file, wanted in zip(("metrics.csv", "steps.csv"), columns):
         try:
             with (run / file).open(newline="") as rows:
                 points = [(float(next(iter(row.values()))), float(row[wanted])) for row in csv.DictReader(rows)]
