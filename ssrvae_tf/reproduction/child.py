@@ -56,8 +56,9 @@ def _do_told(plan: Plan) -> None:
     threading.Thread(target=listen, daemon=True).start()
     for name in iter(told.get, None):
         busy.set()
-        print(do(plan.parts[name]), file=answers, flush=True)
-        busy.clear()
+        said = do(plan.parts[name])
+        busy.clear()  # before the answer, after which it may be let go
+        print(said, file=answers, flush=True)
 
 
 def _end_with_stdin() -> None:
