@@ -133,11 +133,11 @@ def _people(row: dict) -> dict[str, float]:
     return {column: found[name] for name, column in _PEOPLE.items() if found.get(name) is not None}
 
 
-def _spent(quality: str) -> dict[str, str]:
-    """What a network had: cells."""
-    found = result(quality)
-    known = {"weights": found.get("weights"), "patches": found.get("patches")}
-    return {name: f"{value:,}" if value else "" for name, value in known.items()}
+def _spent(quality: str, shipped: bool = False) -> dict[str, str]:
+    """What a network had: cells. Of one that was trained elsewhere, only its last training is known."""
+    found, end = result(quality), " or more" if shipped else ""
+    ends = {"weights": "", "patches": end}
+    return {name: f"{found[name]:,}{end}" if found.get(name) else "" for name, end in ends.items()}
 
 
 def table_1(options: dict, folder: Path) -> dict:
@@ -162,7 +162,7 @@ def table_1(options: dict, folder: Path) -> dict:
         cells.update({column: f"{value:.3f}" for column, value in known.items()})
         if paper:
             cells["paper"] = f"{paper[0]:.2f}" + (f" / {paper[1]:.4g}" if paper[1] else "")
-        rows.append({**cells, **_spent(row["quality"])})
+        rows.append({**cells, **_spent(row["quality"], row.get("shipped", False))})
     by_name = {row["name"]: _psnr(row["quality"]) for row in options["rows"]}
     ours = by_name.get("SSRVAE")
     claims = []
@@ -191,8 +191,8 @@ def table_1(options: dict, folder: Path) -> dict:
     count = result(plain["quality"])["photos"]
     about = (
         f"{count} photos of LFW, centres, shrunk by this plan's styleVAE in the styles of real small faces that it has "
-        "not seen; RGB, no border cut. Rows of shipped weights had a budget of their own; their own styles are those "
-        "of the styleVAE that made their pairs."
+        "not seen; RGB, no border cut. Networks that are measured as they are had a budget of their own, of which the "
+        "patches of the last training are known; their own styles are those of the styleVAE that made their pairs."
     )
     columns = [
         "PSNR, dB",
