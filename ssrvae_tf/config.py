@@ -125,7 +125,7 @@ class FitConfig:
     Args:
         stage: style (styleVAE, from unpaired faces) or sr (the super-resolution network, on pairs).
         network: of stage sr: ssrvae, or srcnn, edsr, rdn, srgan, which take the same pairs.
-        hr: folder of high-resolution photos, shards of them by ssrvae shards, or tfds:NAME of tensorflow-datasets.
+        hr: high-resolution photos: a folder, shards by ssrvae shards, or tfds:NAME.
         lr: real low-resolution photos, likewise: needed by stage style; stage sr takes real styles from them.
         everyday: folder of sharp photos of anything but faces, for stage sr: what it shall not harm.
         val: folder of sharp photos for validation, or the share of --hr to hold back for it; 0 for none; unset, 2 %.
