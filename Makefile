@@ -4,7 +4,7 @@
 #             run them on Python 3.11 and on the newest, which have a stack each
 # make stacks see that both stacks give the same answers
 # make test-onednn
-#             run those of exports, engines and servers with TensorFlow's oneDNN and without
+#             run those of exports, engines and servers without TensorFlow's oneDNN where it is on, and with it elsewhere
 # make lint   run the linter, and see that imports go one way and types are true
 # make wheel-check
 #             build sdist and wheel, and use the wheel in an empty environment outside of the checkout
@@ -64,10 +64,10 @@ stacks:
 	$(NEW_VENV)/bin/python scripts/stacks.py make build/stacks/new
 	$(OLD_VENV)/bin/python scripts/stacks.py check build/stacks/new
 
-# TensorFlow switches oneDNN on by itself on some processors, and reads the variable when it is loaded.
+# TensorFlow switches oneDNN on by itself on processors with one of these, and reads the variable when it is loaded.
 test-onednn: $(READY)
-	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) tests/exporting tests/inference tests/serving
-	TF_ENABLE_ONEDNN_OPTS=1 $(PYTEST) tests/exporting tests/inference tests/serving
+	TF_ENABLE_ONEDNN_OPTS=$$(grep -Eq 'avx512_vnni|avx_vnni|amx_tile' /proc/cpuinfo && echo 0 || echo 1) \
+		$(PYTEST) tests/exporting tests/inference tests/serving
 
 lint: $(READY)
 	$(BIN)/ruff check .
