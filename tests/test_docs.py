@@ -38,7 +38,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / 
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 # What serving/README.md says needs a server: tests/serving/test_serving_readme.py types it.
 TYPED_HERE = [name for name in NAMES if name != "serving/README.md"]
-COMMAND = r"(?!pack \S+ [^/\s]+(?:\s|$))\w+"
+COMMAND = r"(?!app\b|pack \S+ [^/\s]+(?:\s|$))\w+"
 IN_PACKAGE = re.compile(rf"(?:python -m ssrvae_tf\.|ssrvae )({COMMAND})((?:(?! --runner ).)*)")
 
 TINY = """
