@@ -105,17 +105,24 @@ def quiet_start() -> None:
     """For commands, whose own lines would drown in what TensorFlow writes when it is imported; unless the user has set
     TF_CPP_MIN_LOG_LEVEL, which later versions do not follow before they are."""
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and "tensorflow" not in sys.modules:
-        sys.meta_path.insert(0, _QuietTensorFlow())
+        if not any(isinstance(finder, _QuietTensorFlow) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _QuietTensorFlow())
 
 
 class _QuietTensorFlow:
-    """Finds TensorFlow as Python does, once, and has it `hushed` while it is imported."""
+    """Finds TensorFlow as Python does, and has it `hushed` while it is imported. Libraries may look for it before."""
+
+    def __init__(self) -> None:
+        self._looks = False
 
     def find_spec(self, name, path=None, target=None):
-        if name != "tensorflow":
+        if name != "tensorflow" or self._looks:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self._looks = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._looks = False
         if spec:
             execute = spec.loader.exec_module
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -54,7 +55,13 @@ class App:
         command = [sys.executable, "-m", "ssrvae_tf.app", "--no-browser", "--port", "0", *options]
         here = {**os.environ, "TMPDIR": str(folder)}
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            env=here,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
         )
         said = self.process.stdout.readline()
         found = re.fullmatch(r"the page is at (http://\S+)/ until Ctrl-C\n", said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 
 import numpy as np
 import pytest
@@ -42,7 +43,9 @@ def test_the_example_of_a_public_name_runs(room, name, server, folder, monkeypat
     module = importlib.import_module(room)
     public = {each: getattr(module, each) for each in module.__all__}
     names = {"np": np, "tf": tf, "Image": Image, "ssrvae_tf": ssrvae_tf, **public}
-    text = public[name].__doc__.replace("http://localhost:8501", server.rest).replace("localhost:8500", server.grpc)
+    # A command of that name, once it was imported, takes the function's place, and can be called as it.
+    what = ssrvae_tf.__getattr__(name) if inspect.ismodule(public[name]) else public[name]
+    text = what.__doc__.replace("http://localhost:8501", server.rest).replace("localhost:8500", server.grpc)
     test = doctest.DocTestParser().get_doctest(text, names, f"{room}.{name}", None, None)
     assert test.examples, "no example"
     told: list[str] = []

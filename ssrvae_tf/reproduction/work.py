@@ -7,6 +7,7 @@ gives back when that process ends, however it ends.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import select
 import subprocess
@@ -102,6 +103,8 @@ class _InHere:
         self.plan = plan
 
     def do(self, part: Part, lock: IO, look: Callable[[], None]) -> str:
+        # First, since TensorFlow's own lines are held back only while stderr is the process's own.
+        importlib.import_module("ssrvae_tf.reproduction.parts")
         with Path(part.folder, LOG).open("a", errors="backslashreplace") as log:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 return child.do(part)
