@@ -12,7 +12,7 @@ from ssrvae_tf.command_line import Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.loading import places as models
 from ssrvae_tf.photos.writing import check_folder_for
-from ssrvae_tf.terminal import hushed, saying
+from ssrvae_tf.terminal import saying
 
 
 def evaluate(
@@ -166,8 +166,7 @@ def _find_faces(photo):
     """Boxes (left, top, right, bottom) around the faces of a photo."""
     from ssrvae_tf.faces import find_faces
 
-    with hushed():  # LiteRT tells how it runs
-        return [face.box for face in find_faces(photo)]
+    return [face.box for face in find_faces(photo)]
 
 
 def _named(given: str) -> tuple[str, str]:

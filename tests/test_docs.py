@@ -25,6 +25,7 @@ from urllib.parse import unquote
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tiny_reproduction import Colours
 
 from ssrvae_tf import app, command_line, config
 from ssrvae_tf.exporting.tflite import export_tflite
@@ -90,16 +91,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def make_feature_model(path: str) -> None:
-    class Colour(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
-        def features(self, images):
-            return {"features": tf.concat(tf.nn.moments(images, (1, 2)), -1)}
-
-        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
-        def levels(self, images):
-            return {"level_1": images, "level_2": tf.nn.avg_pool2d(images, 2, 2, "SAME")}
-
-    module = Colour()
+    module = Colours()
     tf.saved_model.save(module, path, {"serving_default": module.features, "levels": module.levels})
 
 
