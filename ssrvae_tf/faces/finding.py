@@ -149,7 +149,7 @@ def _looked_at_again(images: dict[int, Image.Image], find: np.ndarray) -> Face:
                 finds = detector.look(ImageOps.mirror(window) if mirrored else window, 0.1)
                 finds = _mirrored(finds, detector.side) if mirrored else finds
                 finds = _moved(finds, left, top, side / detector.side, halving)
-                finds = finds[_overlap(find, finds)[0] > _SAME]
+                finds = finds[overlap(find, finds)[0] > _SAME]
                 best = finds[np.argmax(finds[:, -1, 0])] if len(finds) else None
                 scores.append(0.0 if best is None else float(best[-1, 0]))
                 seen += [] if best is None else [best]
@@ -178,12 +178,17 @@ def _mirrored(finds: np.ndarray, side: int) -> np.ndarray:
     return finds
 
 
-def _overlap(find: np.ndarray, finds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What of a find's box and of others is common to both: the share of their union, and of the smaller one, (N,)."""
-    sides = np.minimum(find[1], finds[:, 1]) - np.maximum(find[0], finds[:, 0])
+def overlap(box: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a box has in common with others: the share of their union, and of the smaller one, (N,).
+
+    Args:
+        box: (2 or more, 2), of which the first two are its corners, left top and right bottom.
+        others: (N, 2 or more, 2), likewise.
+    """
+    sides = np.minimum(box[1], others[:, 1]) - np.maximum(box[0], others[:, 0])
     common = np.prod(np.maximum(sides, 0), -1)
-    area, areas = np.prod(find[1] - find[0]), np.prod(finds[:, 1] - finds[:, 0], -1)
-    return common / (area + areas - common), common / np.minimum(area, areas)
+    area, areas = np.prod(box[1] - box[0]), np.prod(others[:, 1] - others[:, 0], -1)
+    return common / np.maximum(area + areas - common, 1e-12), common / np.maximum(np.minimum(area, areas), 1e-12)
 
 
 def _distinct(finds: np.ndarray) -> list[np.ndarray]:
@@ -191,7 +196,7 @@ def _distinct(finds: np.ndarray) -> list[np.ndarray]:
     left, kept = finds[np.argsort(-finds[:, -1, 0], kind="stable")], []
     while len(left):
         kept.append(left[0])
-        union, smaller = _overlap(left[0], left)
+        union, smaller = overlap(left[0], left)
         left = left[(union < _SAME) & (smaller < _INSIDE) & (np.arange(len(left)) > 0)]
     return kept
 

@@ -157,6 +157,8 @@ def evaluate_grid(
     if side < smallest:
         raise UserError(f"--side {side}: at least {smallest} is wanted")
     photos = {each: read_whole(folder, side, scale, limit, seed, smallest) for each, folder in hr.items()}
+    for each in photos.values():
+        next(iter(each))  # one that is of no use is told before the others take their time
     ways = USUAL + UNUSUAL if unusual else USUAL
     found = grid(enlarge, photos, scale, ways, seed, convention)
     found.settings = {"model": name, "hr": hr, "side": side, "limit": limit, "seed": seed}
@@ -201,6 +203,11 @@ class Photos:
 
     def __length_hint__(self) -> int:
         return self._wanted
+
+    def items(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Names and photos, as of a dict."""
+        for photo in self:
+            yield self.names[-1], photo
 
     def __iter__(self) -> Iterator[np.ndarray]:
         self.names.clear()
@@ -256,8 +263,8 @@ def read_hr(
 
 def read_whole(
     folder: str | Path, side: int, scale: int, limit: int | None = None, seed: int = 0, smallest: int = WINDOW
-) -> dict[str, np.ndarray]:
-    """Whole sharp photos by their names, uint8, shrunk until no side is above `side`, cut to multiples of `scale`."""
+) -> Photos:
+    """Whole sharp photos, shrunk until no side is above `side`, cut to multiples of `scale`."""
 
     def shrink(photo: np.ndarray) -> np.ndarray:
         image = Image.fromarray(photo)
@@ -267,9 +274,7 @@ def read_whole(
             raise UserError(f"{image.width}x{image.height}, must be at least {smallest} pixels on each side")
         return np.asarray(image)[:height, :width]
 
-    photos = Photos(folder, "--hr", shrink, limit, seed)
-    found = list(photos)
-    return dict(zip(photos.names, found))
+    return Photos(folder, "--hr", shrink, limit, seed)
 
 
 def read_small(

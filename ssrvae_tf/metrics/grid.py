@@ -10,8 +10,9 @@ import io
 import json
 import zlib
 from dataclasses import dataclass, field
+from operator import length_hint
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -187,7 +188,7 @@ class Grid:
 
 def grid(
     upscale: Callable[[np.ndarray], np.ndarray],
-    photos: dict[str, dict[str, np.ndarray]],
+    photos: Mapping[str, Any],
     scale: int,
     ways: Sequence[str] = USUAL,
     seed: int = 0,
@@ -197,29 +198,31 @@ def grid(
 
     Args:
         upscale: uint8 (h, w, 3) -> uint8 (scale h, scale w, 3).
-        photos: set -> {name: uint8 (H, W, 3), sides multiples of `scale`}; no set empty.
+        photos: set -> {name: uint8 (H, W, 3), sides multiples of `scale`}, or whatever else has `items`, such as
+            `ssrvae_tf.metrics.folders.Photos`, of which one photo is held at a time; no set empty.
         ways: of harming them.
         seed: of the noise.
         convention: of the PSNR.
     """
     convention = convention._replace(rounded=True)
     cells, worst = {}, []
-    total = len(ways) * sum(map(len, photos.values()))
+    total = len(ways) * sum(map(length_hint, photos.values()))
     with Bar(total=total, desc="grid", unit="photo", disable=None, leave=False) as bar:
         for name, members in photos.items():
-            for way in ways:
-                found = []
-                for number, (photo, hr) in enumerate(members.items()):
+            found: dict[str, list] = {way: [] for way in ways}
+            for number, (photo, hr) in enumerate(members.items()):
+                for way in ways:
                     lr = harmed(hr, way, scale, seed + number)
                     plain = resized(lr, *hr.shape[1::-1])
                     sr = upscale(lr)
                     ours, bicubics = (psnr(each / 255.0, hr / 255.0, *convention) for each in (sr, plain))
                     gain = ours - bicubics
-                    found.append((gain, photo, (sr.astype(np.float32) - plain).mean((0, 1))))
+                    found[way].append((gain, photo, (sr.astype(np.float32) - plain).mean((0, 1))))
                     worst.append((gain, f"{gain:+.2f} dB: {name}, {way}, {photo}", (lr, plain, sr, hr)))
                     worst = sorted(worst, key=lambda each: each[0])[:_WORST]
                     bar.update()
-                gains, names, shifts = zip(*found)
+            for way in ways:
+                gains, names, shifts = zip(*found[way])
                 cells[name, way] = {
                     "gain": float(np.mean(gains)),
                     "worst": float(min(gains)),

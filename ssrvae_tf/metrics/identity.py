@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.faces.finding import overlap
 from ssrvae_tf.loading.saved_models import load_network
 from ssrvae_tf.loading.tflite_files import interpreter
 from ssrvae_tf.photos.resizing import resized
@@ -136,12 +137,5 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def found_again(faces: Sequence[Box], found: Sequence[Box]) -> int:
     """How many of the `faces` are at the place of one that was `found`: more than half of both together is common."""
-    return sum(any(_overlap(face, other) > _ENOUGH for other in found) for face in faces)
-
-
-def _overlap(a: Box, b: Box) -> float:
-    """Intersection over union."""
-    width, height = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
-    common = max(width, 0.0) * max(height, 0.0)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return common / (areas - common) if areas > common else 0.0
+    boxes, others = (np.reshape(np.asarray(each, np.float64), (-1, 2, 2)) for each in (faces, found))
+    return sum(bool((overlap(box, others)[0] > _ENOUGH).any()) for box in boxes)

@@ -8,7 +8,9 @@ from PIL import Image
 
 from ssrvae_tf.data import PhotoSet
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.metrics.folders import evaluate, read_hr, read_small, read_whole
+from ssrvae_tf.metrics import folders
+from ssrvae_tf.metrics.folders import evaluate, evaluate_grid, read_hr, read_small, read_whole
+from ssrvae_tf.photos.files import read_photo
 
 
 class Model:
@@ -66,10 +68,28 @@ def test_the_title_says_how_photos_were_framed(photo_folder, given, title):
 
 
 def test_whole_photos_are_shrunk_to_a_longest_side_and_keep_their_names(photo_folder):
-    photos = read_whole(photo_folder, 100, 8)
+    photos = dict(read_whole(photo_folder, 100, 8).items())
     assert len(photos) == 12 and "more/10.png" in photos
     assert {max(photo.shape) for photo in photos.values()} == {96}
     assert all(side % 8 == 0 for photo in photos.values() for side in photo.shape[:2])
+
+
+def test_a_grid_holds_one_photo_at_a_time_and_tells_what_is_of_no_use_at_once(photo_folder, tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(folders, "read_photo", lambda path: done.append("read") or read_photo(path))
+
+    def enlarge(lr):
+        done.append("enlarged")
+        return lr.repeat(4, 0).repeat(4, 1)
+
+    evaluate_grid(enlarge, 4, {"own": photo_folder}, side=48, limit=3)
+    each = ["read", *["enlarged"] * 9]
+    assert done == ["read", *each * 3, "enlarged"]  # a look at the first one, the photos, an even gray
+    Image.new("RGB", (8, 8)).save(tmp_path / "tiny.png")
+    done.clear()
+    with pytest.raises(UserError, match="0 usable photos"):
+        evaluate_grid(enlarge, 4, {"own": photo_folder, "tiny": tmp_path}, side=48, limit=3)
+    assert "enlarged" not in done
 
 
 def test_small_photos_become_squares_of_one_size(small_folder):

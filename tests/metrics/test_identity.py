@@ -118,3 +118,4 @@ def test_a_face_is_found_again_where_boxes_share_more_than_half():
     found = [(1, 1, 11, 10), (25, 0, 35, 10)]  # 81 of 109, 50 of 150
     assert found_again(faces, found) == 1 and found_again(faces, []) == 0 == found_again([], found)
     assert found_again(faces, faces) == 3
+    assert found_again([(5, 5, 5, 5)], [(5, 5, 5, 5)]) == 0  # a box of no size is nowhere
