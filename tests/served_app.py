@@ -81,8 +81,9 @@ class App:
         return self.process.wait(120), self.process.communicate()[1]
 
     def kept(self) -> list[str]:
-        """The files and folders that it has."""
-        return [path.name for path in self._folder.glob("ssrvae_app.*/*")]
+        """The files and folders that it has, apart from the one for temporary files."""
+        paths = [*self._folder.glob("ssrvae_app.*/*"), *self._folder.glob("ssrvae_app.*/scratch/*")]
+        return [path.name for path in paths if path.name != "scratch"]
 
     def workers(self) -> list[psutil.Process]:
         """The processes that enlarge."""

@@ -14,7 +14,7 @@ from scipy import ndimage
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.faces import Face
 from ssrvae_tf.inference.fast_engine import fastest
-from ssrvae_tf.inference.rebuilding import faces_in, rebuild, regions, to_float
+from ssrvae_tf.inference.rebuilding import faces_in, pixels_of, rebuild, regions, to_float
 from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos import files as photo_files
@@ -30,6 +30,7 @@ _SMALLEST = 16
 _ROW = 64  # tiles that are given at once, if an engine wants many
 OF_FACES = 20  # a photo has as many times more pixels than its faces, or more, mostly
 _STRIP = 64  # rows of a photo that are enlarged at once without a network
+_BICUBIC_IS_FASTER = 30  # times than a network
 _REACH = 4  # pixels: bicubic interpolation looks no further
 _BYTES_A_PIXEL = 60_000  # of a tile, inside the shipped networks
 _COLOURS = {1: 1, 2: 1, 3: 3, 4: 3}  # channels -> colour channels among them
@@ -161,16 +162,20 @@ def _rebuild_into(
         enlarge(made, crop, engine, report=lambda done, of: None)
         return made
 
-    found = faces_in(photo, part(0, 0.3)) if isinstance(faces, bool) else faces
+    sought = isinstance(faces, bool)
+    places = regions(faces_in(photo, part(0, 0.3)) if sought else faces, *photo.shape[:2])
+    begun = 0.3 if sought else 0.0
+    around = photo.shape[0] * photo.shape[1] / (_BICUBIC_IS_FASTER if behind is None else 1)
+    middle = begun + (1 - begun) * around / (around + pixels_of(places))  # by what either costs
     if behind is None:
-        _enlarge_bicubic(out, photo, engine.scale)
+        _enlarge_bicubic(out, photo, engine.scale, part(begun, middle))
     else:
-        enlarge(out, photo, behind, report=part(0.3, 0.7))
-    rebuild(out, photo, regions(found, *photo.shape[:2]), _COLOURS[photo.shape[2]], enlarged, part(0.7, 1))
+        enlarge(out, photo, behind, report=part(begun, middle))
+    rebuild(out, photo, places, _COLOURS[photo.shape[2]], enlarged, part(middle, 1))
     report(len(out), len(out))
 
 
-def _enlarge_bicubic(out: np.ndarray, photo: np.ndarray, scale: int) -> None:
+def _enlarge_bicubic(out: np.ndarray, photo: np.ndarray, scale: int, report: Callable[[int, int], None]) -> None:
     """Fill `out` from `photo` by bicubic interpolation, some rows at a time."""
     for top in range(0, len(photo), _STRIP):
         above = min(top, _REACH)
@@ -178,6 +183,7 @@ def _enlarge_bicubic(out: np.ndarray, photo: np.ndarray, scale: int) -> None:
         band = _enlarge_tiles(strip[None], None, 0.0, scale)[0, above * scale :]
         rows = out[top * scale : (top + _STRIP) * scale]
         _convert(band[: len(rows)], rows)
+        report(min(top + _STRIP, len(photo)), len(photo))
 
 
 def _enlarge_into(

@@ -18,6 +18,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import platformdirs
@@ -68,7 +69,14 @@ class FastEngine:
         return self._large(lr)
 
 
-def fastest(model, pixels: int, engine: str = "auto", precision: str = "float32", device: str | None = None):
+def fastest(
+    model,
+    pixels: int,
+    engine: str = "auto",
+    precision: str = "float32",
+    device: str | None = None,
+    making: Callable[[], None] = lambda: None,
+):
     """An engine for a model: the one that is asked for, or the fastest one.
 
     Args:
@@ -79,6 +87,7 @@ def fastest(model, pixels: int, engine: str = "auto", precision: str = "float32"
         engine: "auto", "openvino", "litert" or "keras".
         precision: "float32" or "bfloat16", which OpenVINO alone has, on processors that have it.
         device: that TensorFlow computes on, as "gpu:1"; other engines know the processor alone.
+        making: is called before files are made.
 
     Raises:
         UserError: if the engine that is asked for is not to be had, or there is no such model.
@@ -97,7 +106,7 @@ def fastest(model, pixels: int, engine: str = "auto", precision: str = "float32"
     known = places.settings(model)
     if engine == "keras" or not on_processor or (known and known.stage != "sr"):
         return _loaded(model)
-    choice = _Choice(model)
+    choice = _Choice(model, making)
     if precision == "bfloat16":
         engine = "openvino"
     if engine != "auto":
@@ -123,9 +132,11 @@ class _Choice:
 
     Attributes:
         model: its name, the folder of its run, a .keras file, or two of them blended.
+        making: is called before files are made.
     """
 
     model: str | os.PathLike
+    making: Callable[[], None] = lambda: None
 
     def of(self, name: str, precision: str):
         """The engine of that name.
@@ -192,6 +203,7 @@ class _Choice:
             return
         folder = _folder()
         print(f"making a faster form of {self.model} for this processor, once: {folder}", file=sys.stderr)
+        self.making()
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ssrvae_tf.export", os.fspath(self.model)]
         if isinstance(self.model, places.Blend):

@@ -82,6 +82,11 @@ def regions(faces: Sequence[Face], height: int, width: int) -> list[Region]:
     return found
 
 
+def pixels_of(places: Sequence[Region]) -> int:
+    """How many of a photo's pixels go through the network."""
+    return sum((each.right - each.left) * (each.bottom - each.top) for each in places if each.rebuilt)
+
+
 def rebuild(
     out: np.ndarray,
     photo: np.ndarray,
@@ -100,10 +105,11 @@ def rebuild(
         places: by `regions`.
         colours: channels that are no alpha; alpha stays as it is.
         enlarged: (h, w, C) of the photo's dtype or float32 -> (scale h, scale w, C) by the network, of the same dtype.
-        report: is called with (faces done, faces in all).
+        report: is called with (pixels of the photo done, in all).
     """
     scale = len(out) // len(photo)
     places = [place for place in places if place.rebuilt]
+    done, total = 0, pixels_of(places)
     for index, place in enumerate(places):
         crop = photo[place.top : place.bottom, place.left : place.right]
         made = _at_a_known_size(crop, place, scale, enlarged)
@@ -120,7 +126,8 @@ def rebuild(
             top, left = place.top * scale + first, place.left * scale
             part = out[top : top + len(band), left : left + band.shape[1], :colours]
             part[...] = _like(part, to_float(part) * (1 - share) + band * share)
-        report(index + 1, len(places))
+        done += pixels_of([place])
+        report(done, total)
 
 
 def _share(

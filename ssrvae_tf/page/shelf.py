@@ -89,7 +89,7 @@ class Shelf:
 
     def __init__(self, folder: Path, keep: float, most: int, engine: str, precision: str):
         self._folder, self._keep, self._most = folder, keep, most
-        self._process = _Process(engine, precision)
+        self._process = _Process(folder / "scratch", engine, precision)
         self._changed = threading.Condition()
         self._jobs: dict[str, Job] = {}
         self._seen: dict[str, float] = {}  # sessions, and when they last asked for anything
@@ -231,10 +231,15 @@ class Shelf:
 
 
 class _Process:
-    """The process of `worker.serve`, begun when there is something to do."""
+    """The process of `worker.serve`, begun when there is something to do.
 
-    def __init__(self, *settings: str):
-        self._settings = settings
+    Args:
+        scratch: a folder for its temporary files, removed with it: one that is killed leaves some.
+        settings: further arguments of `worker.serve`.
+    """
+
+    def __init__(self, scratch: Path, *settings: str):
+        self._scratch, self._settings = scratch, settings
         self._lock = threading.Lock()
         self._process, self._connection = None, None
 
@@ -264,12 +269,16 @@ class _Process:
             if process:
                 process.kill()
                 process.join()
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _begun(self) -> Connection:
         if not (self._process and self._process.is_alive()):
+            shutil.rmtree(self._scratch, ignore_errors=True)  # of one that died
+            self._scratch.mkdir(mode=0o700)
             context = multiprocessing.get_context("spawn")  # a copy of this process would have its threads' locks
             self._connection, theirs = context.Pipe()
-            self._process = context.Process(target=worker.serve, args=(theirs, *self._settings), daemon=True)
+            told = theirs, self._scratch, *self._settings
+            self._process = context.Process(target=worker.serve, args=told, daemon=True)
             self._process.start()
             theirs.close()  # so that its end is told by an EOFError
         return self._connection

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import tempfile
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,6 +27,7 @@ QUALITY = 95  # of JPEG and WebP, as unless told of `upscale_files`
 _TILE, _OVERLAP = "auto", 8  # likewise
 _FACES = 100  # that are shown by themselves, at most
 _SURE = 0.5  # their lowest score: those of faces are above 0.7 as a rule, those of leaves and stones below this
+_MAKING = "Making the network faster on this processor, once for these weights: about half a minute"
 _MARGIN = 1.7  # side of what is shown of a face / side of its box
 
 
@@ -90,13 +92,14 @@ class Result:
     notes: str
 
 
-def serve(connection: Connection, engine: str, precision: str) -> None:
-    """Take tasks from a connection, until it closes.
+def serve(connection: Connection, scratch: Path, engine: str, precision: str) -> None:
+    """Take tasks from a connection, until it closes. Temporary files go to the folder `scratch`.
 
     For each there come ("stage", text) and ("rows", done, of all) while it goes on, and at the end ("done", `Result`)
     or ("failed", one line).
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the server, which ends this one
+    os.environ["TMPDIR"] = tempfile.tempdir = os.fspath(scratch)  # libvips and what makes an engine's file look there
     terminal.quiet_start()
     terminal.Bar.set_lock(threading.RLock())  # tqdm's own lasts beyond a process that is killed, which Python tells
     networks = _Networks(engine, precision)
@@ -122,13 +125,14 @@ class _Networks:
     def __init__(self, engine: str, precision: str):
         self._how, self._key, self._network = (engine, precision), None, None
 
-    def of(self, model: Any, pixels: int):
+    def of(self, model: Any, pixels: int, making: Callable[[], None]):
+        """Calls `making` before what takes half a minute, once for these weights on this machine."""
         from ssrvae_tf.inference.fast_engine import fastest
 
         if self._key == (model, pixels >= 1_000_000):  # from there on another engine may be worth the while
             return self._network
         self._key = self._network = None  # its memory, before the next is there
-        self._network = fastest(model, pixels, *self._how)
+        self._network = fastest(model, pixels, *self._how, making=making)
         self._key = model, pixels >= 1_000_000
         return self._network
 
@@ -147,7 +151,8 @@ def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
     tell("stage", "Reading the photo")
     width, height = files.measure(task.photo, task.max_megapixels)
     tell("stage", "Loading the network")
-    network = networks.of(model, width * height // (OF_FACES if settings.faces else 1))
+    pixels = width * height // (OF_FACES if settings.faces else 1)
+    network = networks.of(model, pixels, lambda: tell("stage", _MAKING))
     source = folders.Source(task.photo, Path(task.photo.name))
     target = folder / folders.result_name(source, False, network.scale, "keep")
     if files.limit(SUFFIXES[target.suffix.lower()], width * network.scale, height * network.scale):

@@ -200,6 +200,17 @@ def test_a_real_face_is_found_and_rebuilt_through_the_public_name():
     assert told == sorted(told) and told[-1] == (400, 400) and len(told) > 3
 
 
+def test_progress_goes_by_what_the_background_and_each_face_cost():
+    told = []
+    faces = [face(60, 60, 40), face(160, 60, 20)]  # 80x80 and 40x40 pixels, by the network
+    upscale(gray(900, 200), Marker(), faces=faces, progress=lambda done, of: told.append(done / of))
+    background = 900 * 200 / 30  # as much as so many
+    strips = [share for share in told if share <= background / (background + 8000)]
+    assert len(strips) > 2, "the background is told of as it goes"
+    assert told[-3:] == pytest.approx([(background + 6400) / (background + 8000), 1, 1], abs=0.01)
+    assert told == sorted(told)
+
+
 def test_memory_that_runs_out_for_a_face_makes_its_tiles_smaller():
     class Small(Marker):
         def predict(self, batch, verbose="auto"):

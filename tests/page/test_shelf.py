@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import queue
+import subprocess
+import sys
 import time
 
 import pytest
+from PIL import Image
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.page import shelf
+from ssrvae_tf.page import shelf, worker
 from ssrvae_tf.page.shelf import Job, Shelf
 from ssrvae_tf.page.worker import Result, Settings, Task, View, named
 
@@ -124,6 +127,43 @@ def test_the_time_that_is_left_goes_by_the_pace_of_the_network(monkeypatch, tmp_
     assert job.seconds_left() == 25
     now[0] = 500.0
     assert job.seconds_left() == 0
+
+
+def test_temporary_files_lie_in_a_private_folder_that_goes_with_the_process(tmp_path):
+    scratch, photo = tmp_path / "scratch", tmp_path / "photo.png"
+    photo.write_bytes(b"no photo")
+    process = shelf._Process(scratch, "auto", "float32")
+    told = list(process.work(Task(photo, "a.png", SETTINGS, 1.0), lambda: True))
+    assert told[-1][0] == "failed" and scratch.stat().st_mode & 0o077 == 0
+    (scratch / "left").touch()  # as by one that is ended in the midst of its work
+    process.kill()
+    assert not scratch.exists()
+    there = """
+import os, tempfile
+from multiprocessing import Pipe
+from ssrvae_tf.page import worker
+ours, theirs = Pipe()
+ours.close()
+worker.serve(theirs, "scratch", "auto", "float32")
+print(tempfile.gettempdir(), os.environ["TMPDIR"])
+"""
+    said = subprocess.run([sys.executable, "-c", there], check=True, capture_output=True, text=True)
+    assert said.stdout.split() == ["scratch", "scratch"]
+
+
+def test_a_network_that_is_made_faster_says_so_meanwhile(tmp_path, monkeypatch):
+    photo, stages = tmp_path / "photo.png", []
+    Image.new("RGB", (8, 8)).save(photo)
+
+    def fastest(*given, making):
+        making()
+        raise UserError("enough")
+
+    monkeypatch.setattr("ssrvae_tf.inference.fast_engine.fastest", fastest)
+    with pytest.raises(UserError, match="enough"):
+        task = Task(photo, "a.png", SETTINGS, 1.0)
+        worker._enlarged(task, worker._Networks("auto", "float32"), lambda *told: stages.append(told))
+    assert stages[-1][0] == "stage" and "faster" in stages[-1][1] and "half a minute" in stages[-1][1]
 
 
 def test_lines_name_a_photo_as_its_owner_does(tmp_path):
