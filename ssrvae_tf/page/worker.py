@@ -181,7 +181,8 @@ def _enlarged(task: Task, networks: _Networks, tell: Callable) -> Result:
 
         notes.append(photo.note.removeprefix(f"{task.photo}: "))
         faces = _faces(photo, tell)
-        squares.extend(_square(face, width, height) for face in faces[:_FACES] if face.score >= _SURE)
+        sides = photo.pixels.shape[1::-1]  # upright, which the file's head need not be
+        squares.extend(_square(face, *sides) for face in faces[:_FACES] if face.score >= _SURE)
         views["before"] = _views(photo, folder / "before", squares)
         jobs.trim_heap()  # of what finding faces in a large photo took
         tell("rows", 0, 1)

@@ -103,10 +103,17 @@ def test_what_is_looked_at_is_cut_into_tiles(visitor):
         assert visitor.get(visitor.of(photo, place)).status_code == 404
 
 
-def test_faces_are_shown_by_themselves_before_and_after(visitor):
-    image = Image.open(sample_photos()[0]).convert("RGB").resize((256, 256))
-    photo = visitor.until(visitor.bring(file_of(image)).json(), "done")
+@pytest.mark.parametrize("turned", [False, True], ids=["as it is", "as phones store it"])
+def test_faces_are_shown_by_themselves_before_and_after(visitor, turned):
+    image = Image.new("RGB", (448, 256))
+    image.paste(Image.open(sample_photos()[0]).convert("RGB").resize((256, 256)), (192, 0))
+    data, exif = file_of(image), Image.Exif()
+    if turned:
+        exif[0x0112] = 6
+        data = file_of(image.transpose(Image.Transpose.ROTATE_90), exif=exif)
+    photo = visitor.until(visitor.bring(data).json(), "done")
     ((left, top, right, bottom),) = photo["result"]["faces"]
+    left, right = (448 * share / 256 - 0.75 for share in (left, right))  # in shares of the astronaut
     assert left < 0.38 < 0.50 < right and top < 0.16 < 0.31 < bottom and right - left < 0.4, "the eyes, the chin"
     sides = [visitor.get(visitor.of(photo, f"{side}-0", "0", "0_0.jpg")) for side in ("before", "after")]
     before, after = (np.asarray(Image.open(io.BytesIO(each.content)).resize((32, 32))).astype(int) for each in sides)
