@@ -24,7 +24,8 @@ def hindrances(root: Path) -> tuple[str, list[str]]:
     found = []
     changed = git("status", "--porcelain").splitlines()
     if changed:
-        some = f"{len(changed)} files are not committed, such as {changed[0].split(maxsplit=1)[1]}"
+        number = "one file is" if len(changed) == 1 else f"{len(changed)} files are"
+        some = f"{number} not committed, such as {changed[0].split(maxsplit=1)[1]}"
         found.append(f"{some}: commit or remove them")
     if git("tag", "--list", f"v{version}"):
         found.append(f"the tag v{version} is there: raise __version__ in ssrvae_tf/__init__.py")
@@ -41,5 +42,6 @@ if __name__ == "__main__":
     version, found = hindrances(ROOT)
     for line in found:
         print(f"error: {line}", file=sys.stderr)
+    if found:
+        sys.exit(2)
     print(version)
-    sys.exit(2 if found else 0)

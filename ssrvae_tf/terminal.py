@@ -29,6 +29,11 @@ def width() -> int | None:
         return None
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things, as "1 face" or "2 faces"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 class Bar(tqdm):
     """A bar on stderr that is left out, its figures aside, where a terminal has hardly room for it.
 

@@ -21,7 +21,7 @@ from ssrvae_tf.loading import places
 from ssrvae_tf.photos import folders, records
 from ssrvae_tf.photos import jobs as photo_jobs
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
-from ssrvae_tf.terminal import saying
+from ssrvae_tf.terminal import counted, saying
 
 Engine = Literal["auto", "openvino", "litert", "keras"]
 Precision = Literal["float32", "bfloat16"]
@@ -237,10 +237,10 @@ def _named(background) -> str | None:
 
 def _tell_faces(found: dict[Path, list]) -> None:
     none = [path for path, faces in found.items() if not faces]
-    count = sum(map(len, found.values()))
-    empty = f", none in {len(none)} of them, such as that of {none[0]}" if none else ""
+    faces = counted(sum(map(len, found.values())), "face")
+    empty = f", none in {len(none)} of them, such as that of {none[0]}" if none and len(found) > 1 else ""
     if found:
-        print(f"{count} faces in {len(found)} photos{empty}", file=sys.stderr)
+        print(f"{faces} in {counted(len(found), 'photo')}{empty}", file=sys.stderr)
 
 
 def _writable(items: list[folders.Item], outcome: photo_jobs.Outcome) -> list[folders.Item]:

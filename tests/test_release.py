@@ -36,7 +36,7 @@ def test_a_committed_version_with_an_entry_and_no_tag_may_be_released(checkout):
 
 def test_a_dirty_tree_is_refused(checkout):
     (checkout / "forgotten.py").touch()
-    assert release.hindrances(checkout)[1] == ["1 files are not committed, such as forgotten.py: commit or remove them"]
+    assert release.hindrances(checkout)[1] == ["one file is not committed, such as forgotten.py: commit or remove them"]
 
 
 def test_a_version_that_has_a_tag_is_refused(checkout):

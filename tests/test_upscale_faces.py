@@ -63,13 +63,17 @@ def names(folder):
 def test_faces_are_found_and_told(photo, capsys):
     assert run(photo, "--faces") == 0
     assert Image.open(photo.with_name("group_x4.png")).size == (600, 400)
-    assert "2 faces in 1 photos" in capsys.readouterr().err
+    assert "2 faces in 1 photo\n" in capsys.readouterr().err
 
 
 def test_no_face_is_no_error(photo, capsys):
     background(60, 50).save(photo)
     assert run(photo, "--faces") == 0
-    assert "0 faces in 1 photos, none in 1 of them, such as that of" in capsys.readouterr().err
+    assert "0 faces in 1 photo\n" in capsys.readouterr().err
+    face = montage(80, 80, [(40, 40, 30)])[0]
+    Image.fromarray(face).save(photo.with_name("one.png"))
+    assert run(photo, photo.with_name("one.png"), "--faces", "--overwrite") == 0
+    assert "1 face in 2 photos, none in 1 of them, such as that of" in capsys.readouterr().err
 
 
 def test_each_face_is_a_file_beside_where_it_was_found(photo, tmp_path):
@@ -144,7 +148,7 @@ def test_a_lying_photo_is_turned_first(photo, pixels, capsys):
     Image.fromarray(np.rot90(pixels)).save(photo, exif=exif)
     assert run(photo, "--faces") == 0
     assert Image.open(photo.with_name("group_x4.png")).size == (600, 400)
-    assert "2 faces in 1 photos" in capsys.readouterr().err
+    assert "2 faces in 1 photo\n" in capsys.readouterr().err
 
 
 def test_gray_photos_and_detail_go_along(photo, pixels):
