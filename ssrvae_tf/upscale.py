@@ -113,8 +113,8 @@ def upscale_files(
     outcome, digest = photo_jobs.Outcome(failed=failed), identity(network if server else model)
     settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength}
     taken = None if server else places.detail_of(model)
-    background = _background(background) if faces else None
-    behind = _named(background)
+    background = chosen_background(background) if faces else None
+    behind = named_background(background)
 
     def made(item):
         size = folders.size_of(item.source)
@@ -223,11 +223,12 @@ def _common(target: Path | None, folder: Path | None, items: list[folders.Item])
     return folder or Path(os.path.commonpath([item.target.parent.resolve() for item in items]))
 
 
-def _background(background: str | None):
+def chosen_background(background: str | None):
+    """What --background means: "bicubic", or a model."""
     return "bicubic" if background in (None, "bicubic") else places.chosen(background)
 
 
-def _named(background) -> str | None:
+def named_background(background) -> str | None:
     """What a result's record calls the background."""
     if background in (None, "bicubic"):
         return background

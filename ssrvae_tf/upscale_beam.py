@@ -13,12 +13,22 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloa
 from ssrvae_tf import command_line
 from ssrvae_tf.beam import check_installed
 from ssrvae_tf.command_line import Glob
-from ssrvae_tf.errors import exit_cleanly
+from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
 from ssrvae_tf.terminal import saying
-from ssrvae_tf.upscale import Engine, Kind, Precision, Quality, Scale, Tile, upscale_files
+from ssrvae_tf.upscale import (
+    Engine,
+    Kind,
+    Precision,
+    Quality,
+    Scale,
+    Tile,
+    chosen_background,
+    named_background,
+    upscale_files,
+)
 
 
 def upscale_beam(
@@ -39,6 +49,8 @@ def upscale_beam(
     detailed: Optional[Annotated[str, "MODEL"]] = None,
     engine: Engine = "auto",
     precision: Precision = "float32",
+    faces: bool = False,
+    background: Optional[Annotated[str, "bicubic|MODEL"]] = None,
 ):
     """Enlarge all photos that a glob matches: the work of `ssrvae_tf.upscale` as an Apache Beam pipeline.
 
@@ -53,6 +65,8 @@ def upscale_beam(
         model: shipped weights, folder of a run, exported SavedModel or .tflite file, on all machines.
         detailed: a second model of the same architecture, of which the share --detail is taken, a half unless told; on
             all machines, too.
+        background: what the rest is enlarged by with --faces: bicubic, the default, which adds nothing, or a model,
+            such as faces-x4-clean, on all machines.
 
     Other arguments are as for `ssrvae_tf.upscale.upscale_files`.
 
@@ -63,10 +77,13 @@ def upscale_beam(
         UserError: if nothing can be done at all. What fails for single photos is in OUTPUT/dead_letter-*.jsonl.
     """
     check_installed()
+    if background is not None and not faces:
+        raise UserError("--background: only with --faces: add it")
     format = SUFFIXES.get(f".{format}", format)  # jpg is jpeg
     with saying("starting Beam and TensorFlow"):
         from ssrvae_tf.beam import pipeline
         from ssrvae_tf.beam.upscaling import Upscaling
+        from ssrvae_tf.inference.enlarger import background_engine
         from ssrvae_tf.inference.fast_engine import fastest
 
     options = pipeline.checked_options(list(flags))
@@ -74,10 +91,12 @@ def upscale_beam(
     model = places.chosen(model, detail, detailed)
     with saying(f"loading {model}"):
         network_scale = fastest(model, 0, engine, precision).scale
-    settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength}
+    behind = chosen_background(background) if faces else None
+    background_engine(behind, 0, network_scale, engine, precision)  # to see that it fits
+    settings = {"tile": tile, "overlap": overlap, "batch": batch, "strength": strength, "faces": faces}
     scales = network_scale, scale or network_scale
     what = model, identity(model), places.detail_of(model)
-    asked = engine, precision
+    asked = engine, precision, behind, named_background(behind)
     job = Upscaling(output, *what, *scales, format, quality, overwrite, max_megapixels, settings, *asked)
     return pipeline.run(job, pattern, options)
 

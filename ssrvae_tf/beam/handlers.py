@@ -16,7 +16,7 @@ from ssrvae_tf.beam import files, places
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.inference.degrader import degraded, load_degrader
 from ssrvae_tf.inference.engines import computed_by
-from ssrvae_tf.inference.enlarger import upscale
+from ssrvae_tf.inference.enlarger import background_engine, upscale
 from ssrvae_tf.inference.fast_engine import fastest
 from ssrvae_tf.loading.places import Blend
 from ssrvae_tf.photos import records
@@ -36,27 +36,43 @@ class UpscaleHandler(_PhotoHandler):
         model: a name, a run, an exported SavedModel or a `.tflite` file, which each machine must have, or what
             `ssrvae_tf.loading.places.chosen` made of it.
         engine, precision: as for `ssrvae_tf.inference.fast_engine.fastest`.
+        background: of faces, as for `ssrvae_tf.upscale`, likewise on each machine.
         settings: further arguments of `ssrvae_tf.upscale`.
     """
 
-    def __init__(self, model: str | Blend, engine: str = "auto", precision: str = "float32", **settings):
+    def __init__(
+        self,
+        model: str | Blend,
+        engine: str = "auto",
+        precision: str = "float32",
+        background: str | Blend | None = None,
+        **settings,
+    ):
         super().__init__()
-        self._model, self._asked, self._settings = model, (engine, precision), settings
+        self._model, self._asked, self._background = model, (engine, precision), background
+        self._settings = settings
 
     def load_model(self):
         # Unless one engine is asked for, what is there: many processes at once would each make files.
-        return _OneAtATime(fastest(self._model, 0, *self._asked))
+        network = _OneAtATime(fastest(self._model, 0, *self._asked))
+        behind = background_engine(self._background, 0, network.scale, *self._asked)
+        return _Networks(network, behind and _OneAtATime(behind))
 
     def run_inference(self, batch, model, inference_args=None):
-        return [
-            dataclasses.replace(
-                photo, pixels=upscale(photo.pixels, model, **self._settings), computed_by=computed_by(model)
-            )
-            for photo in batch
-        ]
+        by, how = computed_by(model.network), {"background": model.behind, **self._settings}
+        made = (upscale(photo.pixels, model.network, **how) for photo in batch)
+        return [dataclasses.replace(photo, pixels=pixels, computed_by=by) for photo, pixels in zip(batch, made)]
 
     def get_num_bytes(self, batch):
         return sum(photo.pixels.nbytes for photo in batch)
+
+
+@dataclasses.dataclass
+class _Networks:
+    """An engine, and that of what is around faces, if there is one."""
+
+    network: _OneAtATime
+    behind: _OneAtATime | None
 
 
 class _OneAtATime:

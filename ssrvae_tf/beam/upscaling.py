@@ -33,6 +33,8 @@ class Upscaling(Job):
         scale: of the results.
         settings: further arguments of `ssrvae_tf.upscale`.
         engine, precision: as for `ssrvae_tf.inference.fast_engine.fastest`, on each machine.
+        background: of faces, as for `ssrvae_tf.upscale`.
+        behind: what a result's record calls it.
     """
 
     output: str
@@ -48,6 +50,8 @@ class Upscaling(Job):
     settings: dict
     engine: str = "auto"
     precision: str = "float32"
+    background: str | Blend | None = None
+    behind: str | None = None
 
     def rename(self, source, apart):
         return result_name(source, apart, self.scale, self.kind)
@@ -56,7 +60,7 @@ class Upscaling(Job):
         return {self._address(each): self._record(each) for each in (item, _as_png(item))}
 
     def handler(self):
-        return UpscaleHandler(self.model, self.engine, self.precision, **self.settings)
+        return UpscaleHandler(self.model, self.engine, self.precision, self.background, **self.settings)
 
     def read(self, item):
         with files.local_copy(item.source) as path:
@@ -83,7 +87,7 @@ class Upscaling(Job):
         return f"{self.output}/{item.target}"
 
     def _record(self, item):
-        more = {"detail": self.detail, "precision": self.precision, **self.settings}
+        more = {"detail": self.detail, "precision": self.precision, "background": self.behind, **self.settings}
         return records.of_result(item.target, item.size, self.digest, self.scale, self.quality, **more)
 
 

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from beam_case import PROCESSES, THREADS, contents, dead_letters
+from face_montages import montage
 from PIL import Image
 from tiny_runs import PLAIN, tiny
 
@@ -69,6 +70,21 @@ def test_the_detail_reaches_the_workers_and_is_recorded_as_by_the_plain_command(
     assert loads == [Blend("faces-x4", 0.25, "runs/mine")] * 2
     assert contents(tmp_path / "out") == contents(tmp_path / "plain")
     assert '"detail": 0.25' in records.made(tmp_path / "out" / "a_x4.png")
+
+
+def test_faces_alone_are_rebuilt_as_by_the_plain_command(tmp_path, loads, capsys):
+    photo, _ = montage(120, 80, [(40, 40, 30)])
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo).save(tmp_path / "photos" / "group.png")
+    upscale_files([tmp_path / "photos"], tmp_path / "plain", faces=True, background="faces-x4-clean", strength=0.5)
+    options = ["--faces", "--background", "faces-x4-clean", "--strength", "0.5"]
+    assert run(f"{tmp_path}/photos/*", tmp_path / "out", *options) == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+    assert run(f"{tmp_path}/photos/*", tmp_path / "out", "--faces", "--strength", "0.5") == 0
+    assert "1 results were made otherwise" in capsys.readouterr().err, "now with a bicubic background"
+    assert contents(tmp_path / "out") != contents(tmp_path / "plain")
+    assert run(f"{tmp_path}/photos/*", tmp_path / "out", "--background", "bicubic") == 2
+    assert "--background: only with --faces: add it" in capsys.readouterr().err
 
 
 def test_bad_files_become_dead_letters_and_all_others_are_done(bad_photos, tmp_path, loads, capsys):
