@@ -162,9 +162,8 @@ def _rebuild_into(
         enlarge(made, crop, engine, report=lambda done, of: None)
         return made
 
-    sought = isinstance(faces, bool)
-    places = regions(faces_in(photo, part(0, 0.3)) if sought else faces, *photo.shape[:2])
-    begun = 0.3 if sought else 0.0
+    begun, found = (0.3, faces_in(photo, part(0, 0.3))) if isinstance(faces, bool) else (0.0, faces)
+    places = regions(found, *photo.shape[:2])
     around = photo.shape[0] * photo.shape[1] / (_BICUBIC_IS_FASTER if behind is None else 1)
     middle = begun + (1 - begun) * around / (around + pixels_of(places))  # by what either costs
     if behind is None:
