@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import warnings
 from typing import Callable
@@ -25,6 +26,8 @@ def exit_cleanly(main: Callable[[], int | None]) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", module="PIL")  # of metadata, without the name of the photo
+    # Some of TensorFlow's objects cannot be let go once Python ends, and say so by a traceback.
+    atexit.register(setattr, sys, "unraisablehook", lambda told: None)
     try:
         code = main()
     except UserError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Annotated, List, Literal, Optional, Union
 
 import pytest
@@ -135,3 +137,21 @@ def test_a_list_is_an_option_that_may_be_repeated():
     assert found == {"hr": ["a=b", "c=d"], "lr": None}
     with pytest.raises(UserError, match="--hr: not given"):
         command_line.read(several, "ssrvae_tf.module", [])
+
+
+def test_what_libraries_run_into_when_python_ends_is_not_shown_what_goes_wrong_before_is():
+    lines = """
+from ssrvae_tf.errors import exit_cleanly
+
+class Odd:
+    def __init__(self, when):
+        self.when = when
+
+    def __del__(self):
+        raise TypeError(self.when)
+
+late = Odd("at the end")
+exit_cleanly(lambda: Odd("before") and None)
+"""
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
+    assert done.returncode == 0 and "TypeError: before" in done.stderr and "at the end" not in done.stderr
