@@ -205,9 +205,7 @@ class _Choice:
         print(f"making a faster form of {self.model} for this processor, once: {folder}", file=sys.stderr)
         self.making()
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "ssrvae_tf.export", os.fspath(self.model)]
-        if isinstance(self.model, places.Blend):
-            command += ["--detail", str(self.model.detail), "--detailed", self.model.detailed]
+        command = [sys.executable, "-m", "ssrvae_tf.export", *self._words()]
         for name, file in files.items():
             command += [*_EXPORTS[name], os.fspath(file)]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -216,12 +214,45 @@ class _Choice:
             raise UserError(lines[-1])
         _forget_oldest(folder)
 
+    def _words(self) -> list[str]:
+        """The model, for a command."""
+        words = [os.fspath(self.model)]
+        if isinstance(self.model, places.Blend):
+            words += ["--detail", str(self.model.detail), "--detailed", self.model.detailed]
+        return words
+
     def _measure(self, names: list[str]):
-        """The fastest engine on a tile, Keras among them. Which it was is kept."""
+        """The fastest engine, Keras among them. Which it was is kept.
+
+        In a process of its own: TensorFlow, which Keras and a look at a TFLite file need, would stay in the memory of
+        this one.
+        """
+        made, problems = [], []
+        for name in names:
+            try:
+                self._make([name])
+                made.append(name)
+            except _FAILURES as error:
+                problems.append(f"{name}: {one_line(error)}")
+        if not made:
+            raise UserError("; ".join(problems))
+        if "tensorflow" in sys.modules:
+            self.keep_fastest(made)
+        else:
+            lines = f"from {__name__} import _keep_fastest; _keep_fastest()"
+            command = [sys.executable, "-c", lines, ",".join(made), *self._words()]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                raise UserError((done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1])
+        best = self._measured() or "keras"
+        return _loaded(self.model) if best == "keras" else self._opened(best)
+
+    def keep_fastest(self, names: list[str]) -> None:
+        """Measure Keras and engines, whose files are there, on a tile, and keep which is the fastest."""
         engines, problems = {"keras": _loaded(self.model)}, []
         for name in names:
             try:
-                engines.update(self._made_and_opened([name]))
+                engines[name] = self._opened(name)
             except _FAILURES as error:
                 problems.append(f"{name}: {one_line(error)}")
         if len(engines) == 1:
@@ -231,7 +262,6 @@ class _Choice:
         milliseconds = {name: round(1e3 * each, 1) for name, each in seconds.items()}
         with replacing(self._kept_choice()) as part:
             part.write_text(json.dumps({"engine": best, "milliseconds": milliseconds}))
-        return engines[best]
 
     def _measured(self) -> str | None:
         """What is known to be the fastest."""
@@ -281,6 +311,13 @@ def _seconds(engine, times: int = 5) -> float:
             engine(lr)
         found.append((time.perf_counter() - start) / 8)
     return min(found)
+
+
+def _keep_fastest() -> None:
+    """`_Choice.keep_fastest` of the names and the model that the command's words say."""
+    names, model, *more = sys.argv[1:]
+    _, detail, _, detailed = more or [None] * 4
+    _Choice(places.chosen(model, detail and float(detail), detailed)).keep_fastest(names.split(","))
 
 
 def _folder() -> Path:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -134,6 +135,29 @@ def test_the_fastest_of_all_is_taken_and_kept(made, seconds):
         assert isinstance(fastest(made, pixels), FastEngine)
     choose(made, "keras")
     assert isinstance(fastest(made, LARGE_JOB), KerasEngine)
+
+
+def test_a_measurement_leaves_no_tensorflow_in_memory(place_of_a_large_job, tmp_path, monkeypatch):
+    run = copied(place_of_a_large_job, tmp_path, monkeypatch)
+    (choice,) = kept(run, ".json")
+    choice.unlink()
+    job = f"""
+import sys
+from ssrvae_tf.inference.fast_engine import fastest
+engine = fastest({os.fspath(run)!r}, {LARGE_JOB})
+assert type(engine).__name__ != "OpenVINOEngine" or "tensorflow" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", job], check=True)
+    assert set(json.loads(choice.read_text())["milliseconds"]) == set(KINDS)
+
+
+@pytest.mark.parametrize("model", ["run", places.Blend("run", 0.25, "other")])
+def test_what_is_measured_elsewhere_is_the_same_model(model, monkeypatch):
+    measured, choice = [], fast_engine._Choice
+    monkeypatch.setattr(sys, "argv", ["-c", "openvino,litert", *choice(model)._words()])
+    monkeypatch.setattr(choice, "keep_fastest", lambda self, names: measured.append((self.model, names)))
+    fast_engine._keep_fastest()
+    assert measured == [(model, NAMES)]
 
 
 @pytest.mark.parametrize("other", ["a machine", "a version", "a network"])

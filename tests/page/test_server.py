@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from served_app import App, file_of, picture
 from ssrvae_tf import app as door
 from ssrvae_tf import page
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.loading import places
 from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.upscale import upscale_files
 
@@ -249,6 +251,13 @@ def test_weights_are_those_named_and_those_shipped_with_their_detail(visitor, ne
         {"model": "faces-x4", "detail": 0.8},
         {"model": "faces-x4-clean", "detail": None},
     ]
+
+
+def test_weights_that_were_packed_do_not_take_the_place_of_the_usual_ones(tmp_path, monkeypatch):
+    shipped = shutil.copytree(places.SHIPPED, tmp_path / "weights")
+    shutil.copytree(shipped / "faces-x4-clean", shipped / "a-first")
+    monkeypatch.setattr(places, "SHIPPED", shipped)
+    assert [*door._models([])] == ["faces-x4", "a-first", "faces-x4-clean"]
 
 
 @pytest.mark.parametrize(
