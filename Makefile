@@ -83,9 +83,11 @@ release:
 	python=$$(scripts/find_python 3.11) && $(MAKE) venv VENV=$(OLD_VENV) PYTHON="$$python"
 	python=$$(scripts/find_python 3.13 3.12) && $(MAKE) venv VENV=$(NEW_VENV) PYTHON="$$python"
 	rm -rf dist
-	$(OLD_VENV)/bin/python -m build --outdir dist
+	mkdir -p build
+	$(OLD_VENV)/bin/python -m build --outdir dist >build/release.log 2>&1 || { tail -n 50 build/release.log; exit 1; }
 	scripts/check_wheel $(OLD_VENV)/bin/python $(OLD) dist
 	scripts/check_wheel $(NEW_VENV)/bin/python $(NEW) dist
+	@echo "may be uploaded: "dist/*
 
 # The stamp is written last, so an interrupted set-up starts anew.
 $(READY): setup.cfg pyproject.toml $(OLD) $(NEW)
