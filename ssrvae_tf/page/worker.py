@@ -27,7 +27,7 @@ QUALITY = 95  # of JPEG and WebP, as unless told of `upscale_files`
 _TILE, _OVERLAP = "auto", 8  # likewise
 _FACES = 100  # that are shown by themselves, at most
 _SURE = 0.5  # their lowest score: those of faces are above 0.7 as a rule, those of leaves and stones below this
-_MAKING = "Making the network faster on this processor, once for these weights: about half a minute"
+_MAKING = "Making the network faster on this processor, once for these weights: about a minute"
 _MARGIN = 1.7  # side of what is shown of a face / side of its box
 
 
@@ -126,7 +126,7 @@ class _Networks:
         self._how, self._key, self._network = (engine, precision), None, None
 
     def of(self, model: Any, pixels: int, making: Callable[[], None]):
-        """Calls `making` before what takes half a minute, once for these weights on this machine."""
+        """Calls `making` before what takes a minute, once for these weights on this machine."""
         from ssrvae_tf.inference.fast_engine import fastest
 
         if self._key == (model, pixels >= 1_000_000):  # from there on another engine may be worth the while

@@ -163,7 +163,7 @@ def test_a_network_that_is_made_faster_says_so_meanwhile(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="enough"):
         task = Task(photo, "a.png", SETTINGS, 1.0)
         worker._enlarged(task, worker._Networks("auto", "float32"), lambda *told: stages.append(told))
-    assert stages[-1][0] == "stage" and "faster" in stages[-1][1] and "half a minute" in stages[-1][1]
+    assert stages[-1][0] == "stage" and "faster" in stages[-1][1] and "about a minute" in stages[-1][1]
 
 
 def test_lines_name_a_photo_as_its_owner_does(tmp_path):
