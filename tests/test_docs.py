@@ -27,6 +27,7 @@ import tensorflow as tf
 from PIL import Image
 from tiny_reproduction import Colours
 
+import ssrvae_tf
 from ssrvae_tf import app, command_line, config
 from ssrvae_tf.exporting.tflite import export_tflite
 from ssrvae_tf.loading import models as loading
@@ -178,6 +179,8 @@ def test_other_commands_name_what_is_there(name):
             assert (ROOT / "ssrvae_tf" / "weights" / words[4]).is_dir()
         else:
             assert words[0] == "pip", f"{name}: nothing checks `{command}`"
+            wheels = [word.partition("[")[0] for word in words if ".whl" in word]
+            assert set(wheels) <= {f"ssrvae_tf-{ssrvae_tf.__version__}-py3-none-any.whl"}
 
 
 @pytest.mark.parametrize("name", [*NAMES, "CHANGELOG.md", "CONTRIBUTING.md"])
