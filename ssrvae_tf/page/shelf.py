@@ -274,7 +274,7 @@ class _Process:
     def _begun(self) -> Connection:
         if not (self._process and self._process.is_alive()):
             shutil.rmtree(self._scratch, ignore_errors=True)  # of one that died
-            self._scratch.mkdir(mode=0o700)
+            self._scratch.mkdir(mode=0o700, exist_ok=True)
             context = multiprocessing.get_context("spawn")  # a copy of this process would have its threads' locks
             self._connection, theirs = context.Pipe()
             told = theirs, self._scratch, *self._settings
