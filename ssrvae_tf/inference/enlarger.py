@@ -157,9 +157,9 @@ def _rebuild_into(
     def part(start: float, end: float) -> Callable[[int, int], None]:
         return lambda done, of: report(min(len(out) - 1, int(len(out) * (start + (end - start) * done / of))), len(out))
 
-    def enlarged(crop: np.ndarray) -> np.ndarray:
+    def enlarged(crop: np.ndarray, report: Callable[[int, int], None]) -> np.ndarray:
         made = np.empty((crop.shape[0] * engine.scale, crop.shape[1] * engine.scale, crop.shape[2]), crop.dtype)
-        enlarge(made, crop, engine, report=lambda done, of: None)
+        enlarge(made, crop, engine, report=report)
         return made
 
     begun, found = (0.3, faces_in(photo, part(0, 0.3))) if isinstance(faces, bool) else (0.0, faces)

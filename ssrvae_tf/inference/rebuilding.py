@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Callable, Sequence
 
 import numpy as np
@@ -92,7 +93,7 @@ def rebuild(
     photo: np.ndarray,
     places: Sequence[Region],
     colours: int,
-    enlarged: Callable[[np.ndarray], np.ndarray],
+    enlarged: Callable[..., np.ndarray],
     report: Callable[[int, int], None],
 ) -> None:
     """Blend rebuilt faces into an enlarged photo, one after the other. What is outside of their regions stays as it is.
@@ -104,15 +105,17 @@ def rebuild(
         photo: (H, W, C) of the same dtype.
         places: by `regions`.
         colours: channels that are no alpha; alpha stays as it is.
-        enlarged: (h, w, C) of the photo's dtype or float32 -> (scale h, scale w, C) by the network, of the same dtype.
+        enlarged: (h, w, C) of the photo's dtype or float32 -> (scale h, scale w, C) by the network, of the same dtype;
+            its argument `report` is called with (rows done, in all).
         report: is called with (pixels of the photo done, in all).
     """
     scale = len(out) // len(photo)
     places = [place for place in places if place.rebuilt]
-    done, total = 0, pixels_of(places)
+    ends = [pixels_of(places[:number]) for number in range(len(places) + 1)]
     for index, place in enumerate(places):
         crop = photo[place.top : place.bottom, place.left : place.right]
-        made = _at_a_known_size(crop, place, scale, enlarged)
+        told = _part(report, ends[index], ends[index + 1], ends[-1])
+        made = _at_a_known_size(crop, place, scale, functools.partial(enlarged, report=told))
         shift = _shift(crop, made, scale, colours)
         below, above = (
             [each for each in some if each.touches(place)] for some in (places[:index], places[index + 1 :])
@@ -126,8 +129,12 @@ def rebuild(
             top, left = place.top * scale + first, place.left * scale
             part = out[top : top + len(band), left : left + band.shape[1], :colours]
             part[...] = _like(part, to_float(part) * (1 - share) + band * share)
-        done += pixels_of([place])
-        report(done, total)
+        report(ends[index + 1], ends[-1])
+
+
+def _part(report: Callable[[int, int], None], start: int, end: int, total: int) -> Callable[[int, int], None]:
+    """Reports of a part of the whole as such of the whole."""
+    return lambda done, of: report(start + (end - start) * done // of, total)
 
 
 def _share(
