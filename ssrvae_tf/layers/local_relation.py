@@ -126,15 +126,18 @@ def _unfolded(
     # Outside, a key of 0 may be nearer than the nearest one.
     weights = tf.exp(-tf.maximum(distances, 0.0)) * inside if bounded else tf.exp(-distances)
     padded = tf.pad(tf.stack(tf.split(value, share, -1)), [[0, 0], *edges])  # (C / G, B, H + size - 1, ..., G)
+    # A sum in 16 bits may get the scale of what it adds up, and wrap; a mean stays within. Over a row's columns it is
+    # the sum / size, over the window the sum / size^2.
+    total = tf.reduce_mean if bounded else tf.reduce_sum
     mixed = 0.0
     before: list[tf.Tensor] = []
     for seen, weight in zip(tf.unstack(along(padded, 2)), tf.unstack(weights)):
         # Row by row: left alone, the executor would hold all shifted copies of the value at once.
         with tf.control_dependencies(before):
             columns = along(seen, 3)  # (columns, C / G, B, H, W, G)
-        mixed += tf.reduce_sum(columns * tf.expand_dims(weight, 1), 0)
+        mixed += total(columns * tf.expand_dims(weight, 1), 0)
         before = [mixed]
-    mixed /= tf.reduce_sum(weights, [0, 1])  # (C / G, B, H, W, G)
+    mixed /= total(weights, [0, 1]) * (size if bounded else 1.0)  # (C / G, B, H, W, G)
     # Of tf.unstack here, TFLite's converter makes a wrong reshape, once the shapes are known.
     return tf.concat([mixed[index] for index in range(share)], -1)
 

@@ -199,3 +199,17 @@ def test_refuses_channels_that_do_not_share_evenly():
 def test_refuses_an_even_window(size):
     with pytest.raises(ValueError, match=f"kernel_size is {size}: it must be odd"):
         local_relation(*[tf.zeros((1, 3, 3, 2))] * 3, size)
+
+
+def test_the_bounded_form_adds_up_no_window():
+    # In 16 bits a sum may get the scale of what it adds up, and wrap.
+    @tf.function
+    def alike_everywhere():
+        query = tf.zeros([1, 9, 8, 1])
+        return local_relation(query, query, tf.ones([1, 9, 8, 2]), training=False, bounded=True)
+
+    graph = alike_everywhere.get_concrete_function().graph
+    made = [each for step in graph.get_operations() for each in step.outputs if each.dtype == tf.float32]
+    with tf.compat.v1.Session(graph=graph) as session:
+        largest = max(np.abs(each).max() for each in session.run(made))
+    assert largest <= 7, "the kernel's side, and not its square"
