@@ -87,7 +87,7 @@ release:
 	$(OLD_VENV)/bin/python -m build --outdir dist >build/release.log 2>&1 || { tail -n 50 build/release.log; exit 1; }
 	scripts/check_wheel $(OLD_VENV)/bin/python $(OLD) dist
 	scripts/check_wheel $(NEW_VENV)/bin/python $(NEW) dist
-	@echo "may be uploaded: "dist/*
+	@echo "may be uploaded:" dist/*
 
 # The stamp is written last, so an interrupted set-up starts anew.
 $(READY): setup.cfg pyproject.toml $(OLD) $(NEW)
