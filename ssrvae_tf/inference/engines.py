@@ -255,7 +255,7 @@ def _fixed_size(sides) -> tuple[int, int] | None:
 
 
 def _told(takes: dict) -> list[str]:
-    return [f"{name} {spec.dtype.name} {spec.shape}" for name, spec in takes.items()]
+    return [f"{name} {spec.dtype.name} {spec.shape}" for name, spec in sorted(takes.items())]
 
 
 def _measured_scale(run, name, size: tuple[int, int] | None = None) -> int:
