@@ -124,7 +124,7 @@ class SavedModelEngine:
             raise UserError(f"{folder}: a damaged SavedModel ({one_line(error)}): export it again") from error
         self._signature = self._model.signatures.get("serving_default")
         takes = dict(self._signature.structured_input_signature[1]) if self._signature else {}
-        gives = list(self._signature.structured_outputs) if self._signature else []
+        gives = sorted(self._signature.structured_outputs) if self._signature else []
         photos = tf.TensorSpec([None, None, None, 3], tf.float32)
         fits = [each.shape.rank == 4 and photos.is_compatible_with(each) for each in takes.values()]
         if fits != [True] or len(gives) != 1:

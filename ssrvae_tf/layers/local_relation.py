@@ -137,7 +137,8 @@ def _unfolded(
             columns = along(seen, 3)  # (columns, C / G, B, H, W, G)
         mixed += total(columns * tf.expand_dims(weight, 1), 0)
         before = [mixed]
-    mixed /= total(weights, [0, 1]) * (size if bounded else 1.0)  # (C / G, B, H, W, G)
+    whole = total(weights, [0, 1])
+    mixed /= size * whole if bounded else whole  # (C / G, B, H, W, G)
     # Of tf.unstack here, TFLite's converter makes a wrong reshape, once the shapes are known.
     return tf.concat([mixed[index] for index in range(share)], -1)
 
