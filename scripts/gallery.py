@@ -195,7 +195,7 @@ def ours(model: str) -> tuple[dict[str, Callable], str, str]:
     return upscalers, f"detail {chosen.detail:g}", f"{about}, unless told at detail {chosen.detail:g}."
 
 
-def gallery(out: Folder = OUT, model: Annotated[str, "NAME|RUN"] = "faces-x4") -> None:
+def gallery(out: Folder = OUT, model: Annotated[str, "NAME|RUN"] = places.DEFAULT) -> None:
     """Make docs/results/: what a model makes of the package's two photos.
 
     Args:

@@ -111,7 +111,7 @@ def _models(given: list[str]) -> dict[str, float | None]:
         UserError: if one of them is no model that enlarges photos.
     """
     found: dict[str, float | None] = {}
-    for name in [*given, "faces-x4", *places.shipped()]:
+    for name in [*given, places.DEFAULT, *places.shipped()]:
         known, chosen = places.settings(name), places.chosen(name)
         if known and known.stage != "sr":
             if name in given:

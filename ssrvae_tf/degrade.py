@@ -25,7 +25,7 @@ from ssrvae_tf.terminal import saying
 def degrade_files(
     hr: Folder,
     out: Folder,
-    style: Annotated[str, "RUN|NAME"] = "faces-style",
+    style: Annotated[str, "RUN|NAME"] = places.DEFAULT_STYLE,
     real: Optional[Folder] = None,
     variants: PositiveInt = 1,
     seed: NonNegativeInt = 0,

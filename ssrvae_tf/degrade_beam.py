@@ -18,6 +18,7 @@ from ssrvae_tf.command_line import Glob
 from ssrvae_tf.degrade import degrade_files
 from ssrvae_tf.errors import exit_cleanly
 from ssrvae_tf.inference.identity import identity
+from ssrvae_tf.loading import places
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
 from ssrvae_tf.terminal import saying
 
@@ -26,7 +27,7 @@ def degrade_beam(
     hr: Glob,
     output: Annotated[str, "FOLDER"],
     flags=(),
-    style: Annotated[str, "RUN|NAME"] = "faces-style",
+    style: Annotated[str, "RUN|NAME"] = places.DEFAULT_STYLE,
     real: Optional[Glob] = None,
     variants: PositiveInt = 1,
     seed: NonNegativeInt = 0,

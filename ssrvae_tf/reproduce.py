@@ -27,7 +27,6 @@ from ssrvae_tf.reproduction.building import build
 from ssrvae_tf.reproduction.photo_lists import PhotoList, Place
 from ssrvae_tf.reproduction.plan import Plan
 
-_WEIGHTS = "faces-x4"
 _PACKAGES = ("tensorflow", "keras", "numpy")
 _NONE = "none"
 
@@ -124,7 +123,7 @@ def reproduce(
             known[f"photos.{what}.{name}"] = place
         counts[f"small faces of the kind {name}"] = f"{len(first.paths):,} and {len(second.paths):,}"
     judges = _judges(features)
-    given = [] if weights == [_NONE] else weights or [_WEIGHTS]
+    given = [] if weights == [_NONE] else weights or [places.DEFAULT]
     known.update({f"features.{name}": place for name, place in judges.items()}, **_weights(given, fields.scale))
     measured = [name.partition(".")[2] for name in known if name.startswith("weights.")]
     peer = peers.version() if fields.scale == peers.SCALE else None

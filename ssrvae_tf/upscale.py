@@ -306,7 +306,7 @@ def _same(first: Path, second: Path) -> bool:
 def _model(model, server: str | None, detail: float | None, detailed: str | None):
     """The model that is meant, the default if none is named."""
     if not server:
-        return places.chosen("faces-x4" if model is None else model, detail, detailed)
+        return places.chosen(places.DEFAULT if model is None else model, detail, detailed)
     if detail is not None or detailed is not None:
         raise UserError("--detail and --detailed: a server's model has the detail of its export: leave them out")
     return model

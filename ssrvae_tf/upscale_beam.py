@@ -35,7 +35,7 @@ def upscale_beam(
     pattern: Glob,
     output: Annotated[str, "FOLDER"],
     flags=(),
-    model: Annotated[str, "MODEL"] = "faces-x4",
+    model: Annotated[str, "MODEL"] = places.DEFAULT,
     scale: Optional[Scale] = None,
     format: Kind = "keep",
     quality: Quality = 95,

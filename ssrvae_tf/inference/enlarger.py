@@ -40,7 +40,7 @@ Kind = TypeVar("Kind", Image.Image, np.ndarray)
 
 def upscale(
     image: Kind,
-    model: Any = "faces-x4",
+    model: Any = places.DEFAULT,
     tile: int | str = "auto",
     progress: Callable[[int, int], None] | bool | None = None,
     *,
@@ -64,8 +64,8 @@ def upscale(
     Args:
         image: a Pillow image, whose EXIF orientation is applied, or an array (H, W), (H, W, C) or a batch (B, H, W, C),
             C 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); uint8, uint16 or float in [0, 1].
-        model: name of a shipped set of weights, folder of a training run, an exported SavedModel or `.tflite` file, or
-            what `ssrvae_tf.load` gave: for more than one photo load once, then pass the model.
+        model: name of a shipped set of weights (faces-x4 unless told), folder of a training run, exported SavedModel or
+            `.tflite` file, or what `ssrvae_tf.load` gave: for more than one photo load once, then pass the model.
         tile: the longest side of a tile in pixels of the photo, or "auto": a photo of up to 96x96 is one tile; others
             get tiles of up to 48x48, less where memory is short. Where it runs out, tiles are halved.
         progress: True for a bar, or a function that is called with (rows done, rows in all) of the result.

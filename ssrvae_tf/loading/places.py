@@ -15,6 +15,8 @@ from ssrvae_tf.photos.writing import replacing
 from ssrvae_tf.versions import looking_for, newest
 
 SHIPPED = Path(__file__).parents[1] / "weights"
+DEFAULT = "faces-x4"  # enlarges photos unless told
+DEFAULT_STYLE = config.FitConfig.style  # degrades them, as in trainings
 WEIGHTS, CONFIG = "model.weights.h5", "config.yaml"
 BEST = "best.weights.h5"  # beside the newest ones, in runs with a validation
 KERAS = "model.keras"  # instead of both, for networks that no run can have

@@ -57,7 +57,6 @@ from ssrvae_tf.training.validation import validation
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-probability", "tensorflow-gan", "numpy", "pillow")
 _VERSIONS = "versions.json"
-_FIRST_LOOK = "faces-x4"
 _GAN_BETA_1 = 0.5  # of players who move against each other, where much momentum makes them circle
 # What TensorFlow raises where it talks to another worker that is no longer there, or has started again.
 _LOST = (
@@ -219,10 +218,10 @@ def _first_look(settings: FitConfig) -> FitConfig:
     """
     own = settings.hr or settings.init or settings.sr_network != configuration.SRNetworkSettings()
     own = own or settings.network != "ssrvae"
-    shipped = configuration.read(places.find(_FIRST_LOOK) / places.CONFIG)
+    shipped = configuration.read(places.find(places.DEFAULT) / places.CONFIG)
     if settings.stage != "sr" or own or settings.scale != shipped.scale:
         return settings
-    return dataclasses.replace(settings, init=_FIRST_LOOK, sr_network=shipped.sr_network)
+    return dataclasses.replace(settings, init=places.DEFAULT, sr_network=shipped.sr_network)
 
 
 @contextlib.contextmanager
