@@ -138,7 +138,7 @@ def upscale_files(
     if not todo and not lacking:
         return outcome
     from ssrvae_tf.inference import enlarger
-    from ssrvae_tf.inference.rebuilding import faces_in
+    from ssrvae_tf.inference.rebuilding import FINDING, faces_in
     from ssrvae_tf.photos import files
 
     for each in (sheets, face_files):
@@ -160,10 +160,10 @@ def upscale_files(
 
     def work(item, photo, report):
         if faces:
-            found[item.target] = faces_in(photo.pixels, lambda done, of: report(0.3 * done, of))
+            found[item.target] = faces_in(photo.pixels, lambda done, of: report(FINDING * done, of))
         if item.target in there:
             return files.read(item.target, math.inf)
-        begun = 0.3 if faces else 0.0  # a third of the way is to find them
+        begun = FINDING if faces else 0.0
         pixels = enlarger.upscale(
             photo.pixels,
             network,

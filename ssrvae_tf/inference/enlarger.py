@@ -14,7 +14,7 @@ from scipy import ndimage
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.faces import Face
 from ssrvae_tf.inference.fast_engine import fastest
-from ssrvae_tf.inference.rebuilding import faces_in, pixels_of, rebuild, regions, to_float
+from ssrvae_tf.inference.rebuilding import FINDING, faces_in, part_of, pixels_of, rebuild, regions, to_float
 from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos import files as photo_files
@@ -154,24 +154,23 @@ def _rebuild_into(
 ) -> None:
     """Fill `out` from `photo`, its faces by `engine`, all else by `behind`; `enlarge` is `_enlarge_into`."""
 
-    def part(start: float, end: float) -> Callable[[int, int], None]:
-        return lambda done, of: report(min(len(out) - 1, int(len(out) * (start + (end - start) * done / of))), len(out))
-
     def enlarged(crop: np.ndarray, report: Callable[[int, int], None]) -> np.ndarray:
         made = np.empty((crop.shape[0] * engine.scale, crop.shape[1] * engine.scale, crop.shape[2]), crop.dtype)
         enlarge(made, crop, engine, report=report)
         return made
 
-    begun, found = (0.3, faces_in(photo, part(0, 0.3))) if isinstance(faces, bool) else (0.0, faces)
-    places = regions(found, *photo.shape[:2])
+    rows, last = len(out), len(out) - 1  # all are done but once, at the end
+    begun = int(FINDING * rows) if isinstance(faces, bool) else 0
+    found = faces_in(photo, part_of(report, 0, begun, rows)) if isinstance(faces, bool) else faces
+    where = regions(found, *photo.shape[:2])
     around = photo.shape[0] * photo.shape[1] / (_BICUBIC_IS_FASTER if behind is None else 1)
-    middle = begun + (1 - begun) * around / (around + pixels_of(places))  # by what either costs
+    middle = begun + int((last - begun) * around / (around + pixels_of(where)))  # by what either costs
     if behind is None:
-        _enlarge_bicubic(out, photo, engine.scale, part(begun, middle))
+        _enlarge_bicubic(out, photo, engine.scale, part_of(report, begun, middle, rows))
     else:
-        enlarge(out, photo, behind, report=part(begun, middle))
-    rebuild(out, photo, places, _COLOURS[photo.shape[2]], enlarged, part(middle, 1))
-    report(len(out), len(out))
+        enlarge(out, photo, behind, report=part_of(report, begun, middle, rows))
+    rebuild(out, photo, where, _COLOURS[photo.shape[2]], enlarged, part_of(report, middle, last, rows))
+    report(rows, rows)
 
 
 def _enlarge_bicubic(out: np.ndarray, photo: np.ndarray, scale: int, report: Callable[[int, int], None]) -> None:

@@ -24,6 +24,7 @@ _MARGIN = 1.0  # sides of the box from its middle to the edge of what is rebuilt
 _WHOLE = 0.6  # share of that up to which the photo is the network's alone
 _WINDOW = 9  # pixels of the photo over which colours are held, as by ssrvae_tf.layers.colour.KeepColours
 _ROWS = 256  # of the result that are blended at once
+FINDING = 0.3  # share of the progress that is to find the faces
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +115,7 @@ def rebuild(
     ends = [pixels_of(places[:number]) for number in range(len(places) + 1)]
     for index, place in enumerate(places):
         crop = photo[place.top : place.bottom, place.left : place.right]
-        told = _part(report, ends[index], ends[index + 1], ends[-1])
+        told = part_of(report, ends[index], ends[index + 1], ends[-1])
         made = _at_a_known_size(crop, place, scale, functools.partial(enlarged, report=told))
         shift = _shift(crop, made, scale, colours)
         below, above = (
@@ -132,8 +133,8 @@ def rebuild(
         report(ends[index + 1], ends[-1])
 
 
-def _part(report: Callable[[int, int], None], start: int, end: int, total: int) -> Callable[[int, int], None]:
-    """Reports of a part of the whole as such of the whole."""
+def part_of(report: Callable[[int, int], None], start: int, end: int, total: int) -> Callable[[int, int], None]:
+    """What takes (done, in all) of a part of the work, and reports it of the whole, as from `start` to `end`."""
     return lambda done, of: report(start + (end - start) * done // of, total)
 
 
