@@ -22,7 +22,7 @@ COMMANDS = {
     "evaluate": "measure a model on folders of photos",
     "reproduce": "train and measure all that the paper's tables need",
     "export": "write a model for TensorFlow Serving, TFLite or ONNX",
-    "pack": "put a run's weights into the package, to be loaded by name",
+    "pack": "copy a run's result into a small folder, to be kept or passed on",
     "shards": "put photos into TFRecord shards, for trainings on large sets or several machines",
     "demo": "upscale a photo that comes with the package",
     "upscale_beam": "enlarge collections of photos on a Beam runner",

@@ -1,4 +1,4 @@
-"""Copy a run's result into the package, to be loaded by name: `python -m ssrvae_tf.pack RUN NAME`."""
+"""Copy a run's result into a small folder, to be kept or passed on: `python -m ssrvae_tf.pack RUN DIR`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ from jsonargparse.typing import ClosedUnitInterval
 
 from ssrvae_tf import command_line, config
 from ssrvae_tf.command_line import Folder
-from ssrvae_tf.errors import exit_cleanly
+from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.loading import places
+from ssrvae_tf.photos.writing import check_folder_for
+
+_FILES = (places.CONFIG, places.WEIGHTS, places.DETAILED, places.DETAIL)
 
 
 def pack(
     run: Annotated[str, "RUN"],
-    name: Annotated[str, "NAME"],
+    name: Folder,
     detailed: Optional[Folder] = None,
     detail: Optional[ClosedUnitInterval] = None,
 ) -> Path:
-    """Copy a run's result into the package: its settings, without the folders of its maker, and its weights as float16.
-
-    With `--detailed` there are two sets of weights, between which `--detail` of other commands chooses.
+    """Copy a run's result into a small folder: its settings, without the folders of its maker, and its weights as
+    float16. It is a model like the run. With `--detailed` there are two sets of weights, between which `--detail` of
+    other commands chooses.
 
     Args:
         run: folder of a training run.
-        name: to load it by, such as faces-x4; with a slash in it, a folder anywhere, such as models/mine.
+        name: the folder, such as models/mine: a new one, or that of a packed model, which is replaced.
         detailed: run of the same architecture that draws more detail.
         detail: how much of the detailed weights is taken by default; a half unless told.
 
@@ -34,8 +37,13 @@ def pack(
         the new folder.
 
     Raises:
-        UserError: if `run` or `detailed` is no run with a result, or the two are of different architectures.
+        UserError: if `run` or `detailed` is no run with a result, the two are of different architectures, or the folder
+            holds anything else or cannot be written.
     """
+    target = Path(name)
+    others = sorted({each.name for each in target.iterdir()} - {*_FILES}) if target.is_dir() else []
+    if others:
+        raise UserError(f"{name}: holds {others[0]}, which no packed model has: give a new folder, such as models/mine")
     folder = places.find(run)
     settings = config.read(folder / places.CONFIG)
     model = places.chosen(run, detail, detailed)
@@ -46,8 +54,7 @@ def pack(
         ends = [dataclasses.replace(model, detail=end) for end in (0.0, 1.0)]
         sets = dict(zip((places.WEIGHTS, places.DETAILED), ends))
     networks = {file: load(each) for file, each in sets.items()}
-    target = Path(name) if "/" in name else places.SHIPPED / name
-    target.mkdir(parents=True, exist_ok=True)
+    check_folder_for(target, "pack", is_folder=True)
     for file in (places.DETAILED, places.DETAIL):  # of what had this name before
         (target / file).unlink(missing_ok=True)
     for file, network in networks.items():
@@ -62,7 +69,7 @@ def pack(
 def main(arguments=None) -> None:
     folder = pack(**command_line.read(pack, "ssrvae_tf.pack", arguments, positional=("run", "name")))
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-    print(f"{folder}: {size:.1f} MB")
+    print(f"{folder}: {size:.1f} MB, a model for --model {folder}")
 
 
 if __name__ == "__main__":

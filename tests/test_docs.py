@@ -40,7 +40,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / 
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 # What serving/README.md says needs a server: tests/serving/test_serving_readme.py types it.
 TYPED_HERE = [name for name in NAMES if name != "serving/README.md"]
-COMMAND = r"(?!app\b|pack \S+ [^/\s]+(?:\s|$))\w+"
+COMMAND = r"(?!app\b)\w+"
 IN_PACKAGE = re.compile(rf"(?:python -m ssrvae_tf\.|ssrvae )({COMMAND})((?:(?! --runner ).)*)")
 
 TINY = """
@@ -175,8 +175,6 @@ def test_other_commands_name_what_is_there(name):
             assert {flag[2:] for flag in flags if flag.startswith("-")} <= known
         elif words[:2] == ["ssrvae", "app"]:
             command_line.read(app.serve, "ssrvae_tf.app", words[2:])
-        elif words[1:3] == ["-m", "ssrvae_tf.pack"]:
-            assert (ROOT / "ssrvae_tf" / "weights" / words[4]).is_dir()
         else:
             assert words[0] == "pip", f"{name}: nothing checks `{command}`"
             wheels = [word.partition("[")[0] for word in words if ".whl" in word]

@@ -138,6 +138,26 @@ def test_packing_again_leaves_nothing_of_the_pair_before_and_a_pair_stays_one(ru
         pack.pack(runs[0], name, detail=0.5)
 
 
+def test_a_bare_name_is_a_folder_here_and_not_in_the_package(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(places, "SHIPPED", tmp_path / "shipped")
+    pack.main([runs[0], "mine"])
+    assert capsys.readouterr().out == "mine: 0.0 MB, a model for --model mine\n"
+    assert not places.SHIPPED.exists() and {path.name for path in tmp_path.iterdir()} == {"mine"}
+    assert load("mine").scale == 4
+
+
+def test_a_folder_of_anything_else_is_left_as_it_is(runs, tmp_path):
+    run = shutil.copytree(runs[0], tmp_path / "run")
+    (run / "metrics.csv").write_text("epoch\n")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(UserError, match="run: holds metrics.csv, which no packed model has: give a new folder"):
+        pack.pack(str(run), str(run))
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    with pytest.raises(UserError, match="metrics.csv: cannot be written .*: choose another place"):
+        pack.pack(runs[0], str(run / "metrics.csv"))
+
+
 def test_a_pair_says_whose_features_taught_its_detailed_set(runs, tmp_path):
     taught = shutil.copytree(runs[1], tmp_path / "taught")
     settings = dataclasses.replace(config.read(taught / places.CONFIG), init="somewhere", perceptual="/of/me/net:0.05")

@@ -50,7 +50,7 @@ def test_a_run_is_loaded_as_it_was(run):
 def test_a_packed_run_is_loaded_by_name_in_float32_and_holds_no_local_paths(run, tmp_path, monkeypatch):
     folder, model = run
     monkeypatch.setattr(places, "SHIPPED", tmp_path / "shipped")
-    packed = pack.pack(folder, "faces-new")
+    packed = pack.pack(folder, places.SHIPPED / "faces-new")
     assert places.shipped() == ["faces-new"]
     assert {value.dtype for value in weights(packed).values()} == {np.dtype("float16")}
     loaded = load("faces-new")
