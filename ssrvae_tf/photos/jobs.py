@@ -286,10 +286,10 @@ def _note(outcome: Outcome, item: Item, error: Exception) -> None:
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[None]:
-    """SIGTERM as Ctrl-C: what is being written is finished or removed, nothing new is begun."""
+    """SIGTERM as Ctrl-C, but for the exit code: what is being written is finished or removed, nothing new is begun."""
 
-    def stop(*_):
-        raise KeyboardInterrupt
+    def stop(number, _):
+        raise SystemExit(128 + number)
 
     try:
         before = signal.signal(signal.SIGTERM, stop)
