@@ -15,12 +15,13 @@ import threading
 import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Iterator, List, Literal, Optional
+from typing import Annotated, Iterator, List, Optional
 
 from jsonargparse.typing import PositiveFloat, PositiveInt, restricted_number_type
 
 from ssrvae_tf import command_line
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.inference.fast_engine import Engine, Precision
 from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
@@ -39,8 +40,8 @@ def serve(
     max_megabytes: PositiveFloat = 500.0,
     max_photos: PositiveInt = 100,
     keep_minutes: PositiveFloat = 60.0,
-    engine: Literal["auto", "openvino", "litert", "keras"] = "auto",
-    precision: Literal["float32", "bfloat16"] = "float32",
+    engine: Engine = "auto",
+    precision: Precision = "float32",
 ) -> None:
     """Open a page, in a browser, to drop photos on, which are enlarged one at a time. All is done on this machine;
     nothing is fetched from elsewhere or sent there. Photos and results are removed when the page has been closed for a

@@ -16,6 +16,7 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloa
 from ssrvae_tf import command_line
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.inference.engines import computed_by
+from ssrvae_tf.inference.fast_engine import Engine, Precision, fastest
 from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos import folders, records
@@ -23,8 +24,6 @@ from ssrvae_tf.photos import jobs as photo_jobs
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
 from ssrvae_tf.terminal import counted, saying
 
-Engine = Literal["auto", "openvino", "litert", "keras"]
-Precision = Literal["float32", "bfloat16"]
 Kind = Literal["keep", "png", "jpeg", "jpg", "webp", "tiff", "tif"]
 Tile = restricted_number_type("Tile", int, (">=", 16), docstring="a whole number, at least 16")
 Quality = restricted_number_type("Quality", int, [(">=", 1), ("<=", 100)], docstring="a whole number from 1 to 100")
@@ -318,8 +317,6 @@ def _network(model, server: str | None, device: str | None, pixels: int, engine:
         from ssrvae_tf.inference.engines import ServerEngine
 
         return ServerEngine(_client(server, model))
-    from ssrvae_tf.inference.fast_engine import fastest
-
     with _on(device):
         return fastest(model, pixels, engine, precision, device)
 

@@ -14,21 +14,12 @@ from ssrvae_tf import command_line
 from ssrvae_tf.beam import check_installed
 from ssrvae_tf.command_line import Glob
 from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.inference.fast_engine import Engine, Precision, fastest
 from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, SUFFIXES
 from ssrvae_tf.terminal import saying
-from ssrvae_tf.upscale import (
-    Engine,
-    Kind,
-    Precision,
-    Quality,
-    Scale,
-    Tile,
-    chosen_background,
-    named_background,
-    upscale_files,
-)
+from ssrvae_tf.upscale import Kind, Quality, Scale, Tile, chosen_background, named_background, upscale_files
 
 
 def upscale_beam(
@@ -84,7 +75,6 @@ def upscale_beam(
         from ssrvae_tf.beam import pipeline
         from ssrvae_tf.beam.upscaling import Upscaling
         from ssrvae_tf.inference.enlarger import background_engine
-        from ssrvae_tf.inference.fast_engine import fastest
 
     options = pipeline.checked_options(list(flags))
     pattern, output = pipeline.check_places(pattern, output, "--input", options)

@@ -24,7 +24,6 @@ from ssrvae_tf.metrics import psnr
 from ssrvae_tf.models import SRNetwork
 from ssrvae_tf.terminal import saying
 
-QUANTIZATIONS = ("none", "float16", "dynamic", "int16x8")
 _SIDE = 32  # of the faces that a file is calibrated and compared with Keras on
 
 

@@ -18,7 +18,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Literal
 
 import numpy as np
 import platformdirs
@@ -32,8 +32,9 @@ from ssrvae_tf.loading import places
 from ssrvae_tf.photos.writing import replacing
 from ssrvae_tf.terminal import saying
 
-ENGINES = ("openvino", "litert", "keras")
-PRECISIONS = ("float32", "bfloat16")
+# What the options --engine and --precision take.
+Engine = Literal["auto", "openvino", "litert", "keras"]
+Precision = Literal["float32", "bfloat16"]
 # benchmarks/upscaling.py: files take half a minute to make and save two thirds of the time from then on, or more.
 _WORTH_A_FILE = 1_000_000  # pixels
 # Attention is in one piece in a TFLite file: of tiles of 64x64 it takes 67 MB, growing with the square of the area.
@@ -49,7 +50,7 @@ _PACKAGES = ("tensorflow", "openvino", "ai-edge-litert")
 
 
 class FastEngine:
-    """Tiles of up to 64x64 by LiteRT as float16 (within 1e-4 of Keras), larger ones by the Keras model.
+    """Tiles of up to 64x64 by LiteRT as float16 (3e-4 from Keras at most, on faces), larger ones by the Keras model.
 
     Args:
         model: its name or the folder of its run; loaded when a large tile comes.
