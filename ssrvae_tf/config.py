@@ -12,7 +12,7 @@ import jsonargparse
 import yaml
 
 from ssrvae_tf import command_line
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.photos.writing import replacing
 
 # What may change when a run goes on: how long it lasts, not what it is.
@@ -381,7 +381,7 @@ def read_yaml(path: str | Path, option: str) -> Any:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise UserError(f"{option} {path}: not YAML, line {line}: {error.problem}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{option} {path}: cannot be read: {' '.join(str(error).split())}") from error
+        raise UserError(f"{option} {path}: cannot be read: {one_line(error)}") from error
     return {} if values is None else values
 
 

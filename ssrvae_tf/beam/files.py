@@ -15,7 +15,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import retry
 
 from ssrvae_tf.beam import places
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, one_line
 
 TRIES = 5
 FIRST_WAIT = 1.0  # seconds; the next is twice as long
@@ -48,7 +48,7 @@ def matching(pattern: str, option: str, most: int | None = None) -> dict[str, in
     try:
         (result,) = _retried(FileSystems.match, [pattern], [most])
     except (OSError, ValueError) as error:  # such as an extra of Beam that is not installed
-        raise UserError(f"{option} {pattern}: cannot be listed ({' '.join(str(error).split())})") from error
+        raise UserError(f"{option} {pattern}: cannot be listed ({one_line(error)})") from error
     found = {each.path: each.size_in_bytes for each in result.metadata_list if not each.path.endswith("/")}
     if not found:
         raise UserError(f"{option} {pattern}: no file matches: give a glob in quotes, such as 'faces/*.jpg'")

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ssrvae_tf.compat import old_stack
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.loading.saved_models import load_network
 from ssrvae_tf.terminal import Bar
 
@@ -209,9 +209,8 @@ def _published_inception() -> Callable[[tf.Tensor], tf.Tensor]:
     try:
         model = tensorflow_hub.load(INCEPTION)
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        reason = " ".join(str(error).split())
         raise UserError(
-            f"the FID's Inception could not be fetched from {INCEPTION} ({reason}): "
+            f"the FID's Inception could not be fetched from {INCEPTION} ({one_line(error)}): "
             "give a feature model of your own by --features PATH"
         ) from error
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.formats import FORMATS, SUFFIXES, add_heif, advice, open_image
-from ssrvae_tf.photos.writing import remove_parts
+from ssrvae_tf.photos.writing import check_folder_for, remove_parts
 
 COMPARISON = "before_after.html"  # a folder with such a page holds sheets, not photos
 _NAMES = 10_000  # that are looked at to count what is left out
@@ -330,11 +330,5 @@ def check_folder(folder: Path, option: str) -> None:
     Raises:
         UserError: it names `option`, which gave the folder.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{os.getpid()}.probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"{option} {folder}: cannot be written ({error.strerror}): choose another folder") from error
+    check_folder_for(folder, option, is_folder=True)
     remove_parts(folder)
