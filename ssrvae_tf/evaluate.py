@@ -10,7 +10,7 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 from ssrvae_tf import command_line
 from ssrvae_tf.command_line import Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
-from ssrvae_tf.loading import places as models
+from ssrvae_tf.loading import places
 from ssrvae_tf.photos.writing import check_folder_for
 from ssrvae_tf.terminal import saying
 
@@ -82,9 +82,9 @@ def evaluate(
     Raises:
         UserError: if a model, a folder or the combination of the arguments is of no use.
     """
-    places = {"lr": lr, "style": style, "features": features}
+    given = {"lr": lr, "style": style, "features": features}
     others = {"degrade": degrade, "crop": crop, "framing": framing, "identity": identity, "find_faces": find_faces}
-    others.update(places)
+    others.update(given)
     unused = [name for name, value in (others if grid else {"side": side, "unusual": unusual}).items() if value]
     if unused:
         raise UserError(
@@ -106,7 +106,7 @@ def evaluate(
     if out:
         check_folder_for(out, "--out", is_folder=grid)
 
-    model = models.chosen(model, detail, detailed)
+    model = places.chosen(model, detail, detailed)
     with saying(f"loading {model}"):
         from ssrvae_tf.inference.enlarger import upscale
         from ssrvae_tf.loading.models import load
@@ -115,7 +115,7 @@ def evaluate(
         from ssrvae_tf.metrics.identity import Embedding
         from ssrvae_tf.metrics.image_quality import Convention
 
-        network, taken = load(model), models.detail_of(model)
+        network, taken = load(model), places.detail_of(model)
         name = Path(model).name + ("" if taken is None else f" at detail {taken:g}")
     convention = Convention(channels, border, rounded)
     if grid:
@@ -147,14 +147,14 @@ def evaluate(
         degrade = load(degrade)
         if not folders.is_style_vae(degrade):
             raise UserError(f"--degrade {degraded_by}: not a StyleVAE: give {', '.join(DEGRADATIONS)} or a StyleVAE")
-    trained = models.settings(model)
+    trained = places.settings(model)
     as_trained = "centre" if trained and trained.crop == "random" else "fit"
     how = {"limit": limit, "crop": crop, "framing": framing or as_trained, "seed": seed, "name": name}
     how.update(convention=convention, resamples=resamples)
     how.update(embed=identity and Embedding(identity, identity_range), find=_find_faces if find_faces else None)
-    report = folders.evaluate(network, hr[0], degrade or "bicubic", **places, **how)
+    report = folders.evaluate(network, hr[0], degrade or "bicubic", **given, **how)
     report.settings.update(degrade=degraded_by, identity=identity, find_faces=find_faces)
-    judges = sorted({Path(each).resolve().name for each in features or ()} & models.taught_by(model))
+    judges = sorted({Path(each).resolve().name for each in features or ()} & places.taught_by(model))
     if judges:
         report.title += f"; the model was trained on {' and '.join(judges)}, whose distances decide nothing"
     print(report.table())
