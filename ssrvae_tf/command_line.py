@@ -177,7 +177,7 @@ def checked(words: Iterable[str], known: Iterable[str], rest: list[str] | None =
     return kept
 
 
-def typed(parse: Callable, known: dict[str, Parameter], names: dict[str, str], words: list[str] = ()):
+def typed(parse: Callable, known: dict[str, Parameter], names: dict[str, str], words: list[str] | tuple = ()):
     """What `parse` gives.
 
     Args:

@@ -1,5 +1,5 @@
 """The work of `ssrvae_tf.upscale` and `ssrvae_tf.degrade` as Apache Beam pipelines, for more photos than one machine
-can do. All but `options` and `places` needs Apache Beam."""
+can do. All but `places` needs Apache Beam."""
 
 from __future__ import annotations
 

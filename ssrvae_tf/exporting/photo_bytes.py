@@ -60,11 +60,9 @@ def _number(values, signed: bool = False):
     """What bytes mean, the least significant one first."""
     count = int(values.shape[0])
     number = tf.reduce_sum(values * [256**i for i in range(count)])
-    return (
-        number - tf.where(number >= 2 ** (8 * count - 1), tf.constant(2 ** (8 * count), tf.int64), 0)
-        if signed
-        else number
-    )
+    if not signed:
+        return number
+    return number - tf.where(number >= 2 ** (8 * count - 1), tf.constant(2 ** (8 * count), tf.int64), 0)
 
 
 def _if(condition, message: list, value):

@@ -5,11 +5,8 @@ from __future__ import annotations
 import flatbuffers
 
 _IDENTIFIER = b"M001"
-_IMAGE, _RGB, _NORMALISATION = (
-    2,
-    1,
-    1,
-)  # of the schema's unions ContentProperties and ProcessUnitOptions, and ColorSpaceType
+# Of the schema's union ContentProperties, of its ColorSpaceType, and of its union ProcessUnitOptions.
+_IMAGE, _RGB, _NORMALISATION = 2, 1, 1
 
 
 def with_metadata(file: bytes, name: str, description: str, version: str, licence: str) -> bytes:

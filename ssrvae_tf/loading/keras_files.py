@@ -1,4 +1,4 @@
-"""Which files of models are read at all. Most formats are programs: whoever loads them runs what they say."""
+"""Whether a .keras file may be loaded. Keras imports what such a file names, and calls it."""
 
 from __future__ import annotations
 

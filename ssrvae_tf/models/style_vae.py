@@ -198,10 +198,12 @@ class StyleVAE(keras.Model):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        """Args:
-        optimizer: of the encoders and the generator.
-        critic_optimizer: of T and the discriminators; None takes a copy of `optimizer`.
-        seed: of the noise of training.
+        """As Keras' own, and make the critics.
+
+        Args:
+            optimizer: of the encoders and the generator.
+            critic_optimizer: of T and the discriminators; None takes a copy of `optimizer`.
+            seed: of the noise of training.
         """
         super().compile(optimizer, **kwargs)
         critic_optimizer = critic_optimizer or optimizer.__class__.from_config(optimizer.get_config())
