@@ -139,7 +139,8 @@ def background_engine(
         return None
     found = fastest(places.chosen(background), pixels, engine, precision, device)
     if found.scale != scale:
-        raise UserError(f"--background {background}: it enlarges {found.scale} times, the faces' network {scale} times")
+        scales = f"it enlarges {found.scale} times, the faces' network {scale} times"
+        raise UserError(f"--background {background}: {scales}: give one of that scale, or bicubic")
     return found
 
 

@@ -159,7 +159,7 @@ class Site:
         except ClientDisconnect as error:
             raise HTTPException(400) from error
         except OSError as error:
-            raise UserError(f"{name}: cannot be kept here ({error.strerror}): tell whoever runs this page") from error
+            raise _unkept(name, error) from error
 
     async def _pass_over(self, request: Request) -> None:
         """Let a browser send what is not wanted: it hears no answer before it has, if that is not too much."""
@@ -185,7 +185,7 @@ class Site:
             await run_in_threadpool(shutil.copyfile, before.photo, photo)
         except OSError as error:
             shutil.rmtree(photo.parent, ignore_errors=True)
-            raise UserError(f"{before.name}: cannot be kept ({error.strerror})") from error
+            raise _unkept(before.name, error) from error
         job = self._shelf.add(owner, dataclasses.replace(before, photo=photo, settings=settings))
         return JSONResponse(self._shown(job), 201)
 
@@ -314,6 +314,10 @@ def _tidy(name: str) -> str:
     name = "".join(each for each in re.split(r"[/\\]", name)[-1] if each.isprintable()).strip(". ")
     stem, suffix = os.path.splitext(name)
     return (stem[:_LONGEST_NAME] + suffix[:10]) or "photo"
+
+
+def _unkept(name: str, error: OSError) -> UserError:
+    return UserError(f"{name}: cannot be kept here ({error.strerror}): tell whoever runs this page")
 
 
 def _share(value: str | float) -> float:

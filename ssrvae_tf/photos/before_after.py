@@ -70,7 +70,8 @@ class Comparisons:
         try:
             self.write_page()
         except OSError as error:
-            raise UserError(f"--compare {self._folder}: cannot be written ({error.strerror})") from error
+            reason = f"cannot be written ({error.strerror})"
+            raise UserError(f"--compare {self._folder}: {reason}: choose another --out") from error
 
     def lacking(self, items: list[Item], results: list[Path]) -> list[Item]:
         """Those of some results that have no sheet, or that of an earlier result of their name."""
