@@ -24,6 +24,7 @@ from ssrvae_tf.inference.identity import identity
 from ssrvae_tf.loading import places
 from ssrvae_tf.metrics import psnr
 from ssrvae_tf.metrics.grid import harmed
+from ssrvae_tf.photos.pixels import to_uint8
 from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.samples import HEADS, sample_photos
 from ssrvae_tf.photos.sheets import sheet
@@ -207,12 +208,8 @@ def gallery(out: Folder = OUT, model: Annotated[str, "NAME|RUN"] = places.DEFAUL
     upscalers = {_BICUBIC: lambda lr: resized(lr, SCALE * lr.shape[1], SCALE * lr.shape[0])}
     peer = ncnn_networks().get(_PEER)
     if peer:
-        upscalers[_PEER] = lambda lr: _rounded(peer(lr / np.float32(255.0)))
+        upscalers[_PEER] = lambda lr: to_uint8(peer(lr / np.float32(255.0)))
     make(Path(out), {**upscalers, **networks}, judged, about)
-
-
-def _rounded(values: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def main(arguments=None) -> None:

@@ -32,6 +32,7 @@ def demo(clean, real, style) -> tuple[Image.Image, list[dict]]:
     from PIL import Image
 
     from ssrvae_tf.metrics import psnr, ssim
+    from ssrvae_tf.photos.pixels import to_uint8
     from ssrvae_tf.photos.resizing import resized
     from ssrvae_tf.photos.samples import sample_photos
     from ssrvae_tf.photos.sheets import sheet
@@ -39,14 +40,12 @@ def demo(clean, real, style) -> tuple[Image.Image, list[dict]]:
     hr = np.asarray(Image.open(sample_photos()[0]).convert("RGB").crop(FACE))  # (256, 256, 3) uint8
     truth = hr.astype(np.float32) / 255.0
     shrunk = resized(hr, *(side // clean.scale for side in hr.shape[:2]))
-    degraded = np.asarray(style.degrade(truth[None], seed=STYLE_SEED)[0], np.float32)
-    degraded = np.rint(np.clip(degraded, 0.0, 1.0) * 255.0).astype(np.uint8)
+    degraded = to_uint8(np.asarray(style.degrade(truth[None], seed=STYLE_SEED)[0], np.float32))
 
     rows, notes, figures = [], [], []
     for name, lr, network in (("shrunk", shrunk, clean), ("degraded as real photos are", degraded, real)):
         bicubic = resized(lr, *hr.shape[:2])
-        ours = network.predict(lr[None].astype(np.float32) / 255.0, verbose=0)[0]
-        ours = np.rint(np.clip(ours, 0.0, 1.0) * 255.0).astype(np.uint8)
+        ours = to_uint8(network.predict(lr[None].astype(np.float32) / 255.0, verbose=0)[0])
         scores = [(psnr(image / 255.0, truth), ssim(image / 255.0, truth)) for image in (bicubic, ours)]
         rows.append([lr, bicubic, ours, hr])
         notes.append([name, *(f"{decibel:.2f} dB, SSIM {likeness:.3f}" for decibel, likeness in scores), ""])

@@ -15,6 +15,7 @@ from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.photos import files
 from ssrvae_tf.photos.files import Photo, read_photo
 from ssrvae_tf.photos.formats import MAX_MEGAPIXELS
+from ssrvae_tf.photos.pixels import to_uint8
 from ssrvae_tf.photos.resizing import resized
 
 
@@ -68,7 +69,7 @@ class Degrader:
 
         lr = np.concatenate([band.copy() for band in blended_bands(rows, columns, 1, 1, tiles_at)])
         shrunk = resized(hr, width, height).astype(np.float32) / 255.0
-        return np.rint(recoloured(np.clip(lr, 0.0, 1.0), shrunk).numpy() * 255.0).astype(np.uint8)
+        return to_uint8(recoloured(np.clip(lr, 0.0, 1.0), shrunk).numpy())
 
 
 def load_degrader(style):

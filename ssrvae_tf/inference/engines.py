@@ -26,6 +26,7 @@ import numpy as np
 from ssrvae_tf import terminal
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.loading.places import Blend
+from ssrvae_tf.photos.pixels import to_uint8
 from ssrvae_tf.versions import looking_for, newest
 
 TOO_LARGE = "pixels refused"  # in what an exported graph says of photos above its limit
@@ -225,8 +226,7 @@ class ServerEngine:
         self.scale = _measured_scale(self, self.name)
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
-        tiles = np.rint(np.clip(lr, 0.0, 1.0) * 255.0).astype(np.uint8)
-        made = [self._client.upscale(tile).astype(np.float32) / 255.0 for tile in tiles]
+        made = [self._client.upscale(tile).astype(np.float32) / 255.0 for tile in to_uint8(lr)]
         return np.stack(made) if made else nothing(lr, self.scale)
 
 

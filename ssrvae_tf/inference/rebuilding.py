@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from ssrvae_tf.faces import Face, find_faces
 from ssrvae_tf.photos import files
+from ssrvae_tf.photos.pixels import to_uint8
 from ssrvae_tf.photos.resizing import resized
 
 # Longer sides of faces' boxes, in pixels of the photo. The shipped weights were trained on faces of some 27, and on
@@ -67,7 +68,7 @@ class Region:
 def faces_in(pixels: np.ndarray, report: Callable[[int, int], None] | None = None) -> list[Face]:
     """The faces in a photo (H, W, C) uint8, uint16 or float in [0, 1], as `ssrvae_tf.faces.find_faces` has them."""
     if np.issubdtype(pixels.dtype, np.floating):
-        pixels = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+        pixels = to_uint8(pixels)
     return find_faces(files.colour(files.Photo(pixels)), report)
 
 

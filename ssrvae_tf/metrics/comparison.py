@@ -18,6 +18,7 @@ from ssrvae_tf.metrics.identity import Embedding, Finder, found_again, similarit
 from ssrvae_tf.metrics.image_quality import RGB, Convention, psnr, ssim
 from ssrvae_tf.metrics.intervals import RESAMPLES, frechet_intervals, kernel_interval
 from ssrvae_tf.metrics.report import Report
+from ssrvae_tf.photos.pixels import to_uint8
 from ssrvae_tf.photos.resizing import matlab_resized, resized
 from ssrvae_tf.terminal import Bar
 
@@ -275,7 +276,7 @@ def _to_float(photos: np.ndarray) -> tf.Tensor:
 
 
 def _to_uint8(images: Any) -> np.ndarray:
-    return np.round(np.clip(np.asarray(images, np.float32), 0, 1) * 255).astype(np.uint8)
+    return to_uint8(np.asarray(images, np.float32))
 
 
 def _kept(*pictures: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -7,6 +7,8 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ssrvae_tf.photos.pixels import to_uint8
+
 _GAP = 8
 _TITLE = 20
 BAND = _TITLE + 2 * _GAP  # of the titles, in pixels
@@ -79,7 +81,7 @@ def side_by_side(left: np.ndarray, right: np.ndarray, titles: tuple[str, str]) -
 def _picture(values: Any) -> Image.Image:
     values = np.asarray(values)
     if values.dtype != np.uint8:
-        values = np.rint(np.clip(np.nan_to_num(values.astype(np.float32)), 0.0, 1.0) * 255.0).astype(np.uint8)
+        values = to_uint8(np.nan_to_num(values.astype(np.float32)))
     if values.ndim == 3 and values.shape[-1] == 1:
         values = values[..., 0]
     return Image.fromarray(values).convert("RGB")

@@ -28,6 +28,7 @@ from ssrvae_tf.metrics import Features, psnr, ssim
 from ssrvae_tf.metrics.comparison import degradation
 from ssrvae_tf.metrics.folders import read_hr, read_small
 from ssrvae_tf.metrics.identity import Embedding, found_again, similarity
+from ssrvae_tf.photos.pixels import to_uint8
 from ssrvae_tf.photos.writing import replacing
 from ssrvae_tf.reproduction import enlarging, peers, pictures, tables
 from ssrvae_tf.reproduction.enlarging import BICUBIC, enlarger
@@ -153,7 +154,7 @@ def measure_people(options: dict, folder: Path) -> dict:
     alike, faces, again = [], 0, 0
     for start, batch in batches(photos):
         truth = np.stack(batch)
-        made = np.round(255 * np.clip(enlarge(lr[start : start + len(batch)]), 0, 1)).astype(np.uint8)
+        made = to_uint8(enlarge(lr[start : start + len(batch)]))
         alike += [*similarity(embed(made), embed(truth))] if embed else []
         for one, other in zip(truth, made) if options["find"] else ():
             boxes = [face.box for face in find_faces(one)]
@@ -184,7 +185,7 @@ def _judged(options: dict) -> Iterator[np.ndarray]:
     else:
         enlarge = enlarger(options["network"], options["scale"])
         for _, batch in batches(list(read_small(options["lr"], small, "--lr"))):
-            yield from np.round(255 * np.clip(enlarge(np.stack(batch)), 0, 1)).astype(np.uint8)
+            yield from to_uint8(enlarge(np.stack(batch)))
 
 
 @functools.lru_cache(maxsize=4)
