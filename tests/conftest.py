@@ -1,4 +1,4 @@
-"""Shared by all tests: quiet TensorFlow, and a small folder of photos."""
+"""Shared by all tests: quiet TensorFlow, small folders of photos, and a browser."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several test processes may share one
 
+import browser
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,6 +50,12 @@ def small_folder(tmp_path):
         size = (20 + 2 * i, 20 + 4 * i, 3)
         Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(folder / f"{i}.png")
     return folder
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.chromium() as each:
+        yield each
 
 
 def _skipped(config) -> list[str]:

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import browser
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -55,12 +54,6 @@ def site(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def pages(site) -> dict[Path, Page]:
     return {path: Page(path) for path in sorted(site.rglob("*.html"))}
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as each:
-        yield each
 
 
 @pytest.fixture

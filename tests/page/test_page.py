@@ -6,7 +6,6 @@ import base64
 import io
 import time
 
-import browser
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,12 +15,6 @@ from ssrvae_tf.photos.samples import sample_photos
 
 BEFORE, AFTER = (200, 120, 40), (55, 135, 215)
 REFUSAL = "the server responded with a status of 400"  # what Chromium says itself about bad files
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as each:
-        yield each
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 
-import browser
 import numpy as np
 import pytest
 
@@ -48,12 +47,6 @@ def test_what_has_no_result_any_more_is_not_on_the_page(tmp_path):
     (tmp_path / "a.png").unlink()
     sheets.write_page()
     assert listed(sheets) == ["b.png"]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as each:
-        yield each
 
 
 @pytest.fixture

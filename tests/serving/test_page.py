@@ -7,7 +7,6 @@ import io
 import re
 import socket
 
-import browser
 import nginx
 import numpy as np
 import pytest
@@ -15,12 +14,6 @@ from flaky_server import FlakyServer
 from PIL import Image
 from stand_in_server import StandIn
 from tiny_saved_models import MOST_PIXELS, encoded, enlarged, photo
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as each:
-        yield each
 
 
 @pytest.fixture
