@@ -88,20 +88,24 @@ def _sheets(plan: Plan) -> list[tuple[str, str, bytes]]:
 
 
 def _curves(plan: Plan) -> list[tuple[str, str, bytes]]:
-    """(file, title, PNG): how trainings went, of those that have begun."""
+    """(file, title, PNG): how trainings went, of those that have begun: on photos held back or, where no training of a
+    sheet has such a figure, its loss."""
     runs = {name: Path(part.folder, RUN) for name, part in plan.parts.items() if part.kind == "fit"}
-    pairs, styles = ("val_psnr", "loss"), ("val_band_distance", "transfer")
+    psnr = "val_psnr", "PSNR of photos held back, dB"
+    distance = "val_band_distance", "distance of photos held back, nats"
     groups = {
-        "curves-bicubic.png": ("Learning curves: bicubic pairs, photos held back", pairs, "PSNR, dB", "-bicubic"),
-        "curves-styled.png": ("Learning curves: styleVAE and hand-made pairs", pairs, "PSNR, dB", "-styled"),
-        "curves-styles.png": ("Learning curves: styleVAEs, photos held back", styles, "nats", "style-"),
+        "curves-bicubic.png": ("Learning curves: bicubic pairs", psnr, "loss", "-bicubic"),
+        "curves-styled.png": ("Learning curves: styleVAE and hand-made pairs", psnr, "loss", "-styled"),
+        "curves-styles.png": ("Learning curves: styleVAEs", distance, "transfer", "style-"),
     }
     found = []
-    for name, (title, columns, unit, part) in groups.items():
-        curves = {run: _curve(path, columns) for run, path in runs.items() if _belongs(run, part)}
-        curves = {run: points for run, points in curves.items() if points}
-        if curves:
-            found.append((name, title, _plot(curves, title, unit)))
+    for name, (title, (score, unit), loss, part) in groups.items():
+        paths = {run: path for run, path in runs.items() if _belongs(run, part)}
+        for file, column, axes in (("metrics.csv", score, ("epoch", unit)), ("steps.csv", loss, ("step", loss))):
+            curves = {run: points for run, path in paths.items() if (points := _curve(path / file, column))}
+            if curves:
+                found.append((name, title, _plot(curves, title, *axes)))
+                break
     return found
 
 
@@ -113,24 +117,20 @@ def _belongs(run: str, part: str) -> bool:
     return run.startswith("sr-") and "-bicubic" not in run
 
 
-def _curve(run: Path, columns: tuple[str, str]) -> list[tuple[float, float]]:
-    """(epoch, first column) of a run's table; without a validation, (step, second column) of its other one."""
-    for file, wanted in zip(("metrics.csv", "steps.csv"), columns):
-        try:
-            with (run / file).open(newline="") as rows:
-                points = [(float(next(iter(row.values()))), float(row[wanted])) for row in csv.DictReader(rows)]
-        except (OSError, KeyError, ValueError):
-            continue
-        if points:
-            return points
-    return []
+def _curve(table: Path, column: str) -> list[tuple[float, float]]:
+    """(the row's number, its figure) of a run's table; nothing if it has none."""
+    try:
+        with table.open(newline="") as rows:
+            return [(float(next(iter(row.values()))), float(row[column])) for row in csv.DictReader(rows)]
+    except (OSError, KeyError, ValueError):
+        return []
 
 
-def _plot(curves: dict[str, list], title: str, unit: str) -> bytes:
+def _plot(curves: dict[str, list], title: str, across: str, upwards: str) -> bytes:
     from matplotlib.figure import Figure  # slow
 
     figure = Figure((8, 4.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="epoch", ylabel=unit, title=title)
+    axes = figure.add_subplot(xlabel=across, ylabel=upwards, title=title)
     for name, points in curves.items():
         axes.plot(*zip(*points), marker=".", label=name)
     axes.grid(alpha=0.3)
