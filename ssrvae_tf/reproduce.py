@@ -85,9 +85,8 @@ def reproduce(
     check_folder_for(out, "--out", is_folder=True)
     if len(domain or []) != len(domain_test or []):
         raise UserError("--domain and --domain-test: one of each for each kind of faces: give as many of both")
-    photos = {option: photo_lists.find(given, f"--{option.replace('_', '-')}") for option, given in (
-        ("hr", hr), ("lr", lr), ("lr_test", lr_test), ("lfw", lfw)
-    )}  # fmt: skip
+    folders = {"hr": hr, "lr": lr, "lr_test": lr_test, "lfw": lfw}
+    photos = {name: photo_lists.find(folder, command_line.flag(name)) for name, folder in folders.items()}
     check_not_swapped(photos["hr"].paths, photos["lr"].paths)
     _check_apart(photos["lr"], photos["lr_test"], "--lr", "--lr-test")
     _check_apart(photos["hr"], photos["lfw"], "--hr", "--lfw")

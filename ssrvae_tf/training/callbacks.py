@@ -41,7 +41,7 @@ class Means:
     def take(self) -> dict[str, float]:
         """The means so far, and begin anew."""
         means = {name: total / self.count for name, total in self._sums.items()}
-        self.__init__()
+        self._sums, self.count = {}, 0
         return means
 
 
