@@ -55,6 +55,8 @@ def of_result(
         scale, quality, tile, overlap, strength, precision: as for `ssrvae_tf.upscale.upscale_files`.
         detail: of two sets of weights; None: there is one, and nothing is said.
         background: what all but the faces is enlarged by; None: the model, and nothing is said.
+
+    What else is given, such as `batch`, changes no pixels, or shows in one of these.
     """
     quality = quality if SUFFIXES[Path(target).suffix.lower()] in ("jpeg", "webp") else None
     numbers = {"scale": float(scale), "strength": float(strength), "overlap": int(overlap)}

@@ -104,6 +104,9 @@ def test_a_photo_is_dropped_watched_compared_and_kept(open_page):
     page.wait_for_function("() => [...document.querySelectorAll('.layer img')].every(each => each.naturalWidth)")
     assert page.evaluate(largest) <= 512 and len(asked) < 60, "only tiles, and only those that are seen"
     assert any("/after/4/" in each for each in asked), "of the full size"
+    for button, zoom in (("#in", 150), ("#out", 100)):
+        page.click(button)
+        page.wait_for_function(f"() => document.getElementById('zoom').textContent === '{zoom} %'")
     place = "document.querySelector('#after img').style.left"
     before = page.evaluate(place)
     page.locator("#viewer").focus()

@@ -1,4 +1,4 @@
-import { Viewer } from "./viewer.js";
+import { STEP, Viewer } from "./viewer.js";
 
 const OFTEN = 500; // milliseconds between questions while anything goes on
 const SELDOM = 20_000; // otherwise, so that the server knows that the page is open
@@ -313,8 +313,8 @@ addEventListener("drop", (event) => {
 });
 addEventListener("paste", (event) => add([...event.clipboardData.files]));
 
-element("in").addEventListener("click", () => viewer.zoomBy(1.5));
-element("out").addEventListener("click", () => viewer.zoomBy(1 / 1.5));
+element("in").addEventListener("click", () => viewer.zoomBy(STEP));
+element("out").addEventListener("click", () => viewer.zoomBy(1 / STEP));
 element("fit").addEventListener("click", () => viewer.fit());
 element("full").addEventListener("click", () => viewer.zoomTo(1));
 element("remove-all").addEventListener("click", async () => {

@@ -2,7 +2,7 @@
 
 const TILE = 512; // of what ssrvae_tf.photos.files.write_pyramid writes
 const CLOSEST = 8; // pixels of the screen that one of the result is shown as, at most
-const STEP = 1.5; // of the zoom, by keys and buttons
+export const STEP = 1.5; // of the zoom, by keys and buttons
 
 export class Viewer {
   /** @param {HTMLElement} frame holds .layer #before, .layer #after and .handle. */
