@@ -54,6 +54,12 @@ def floats_of(photos: np.ndarray, name: str = "lr") -> np.ndarray:
     return photos
 
 
+def as_unit(photos: tf.Tensor) -> tf.Tensor:
+    """float32 of photos in a graph: uint8 becomes [0, 1], floats keep their values."""
+    numbers = tf.cast(photos, tf.float32)
+    return numbers / 255.0 if photos.dtype == tf.uint8 else numbers
+
+
 def checked(lr: tf.Tensor) -> tf.Tensor:
     """The same of a batch in a graph, float32 (B, H, W, 3).
 
@@ -62,10 +68,10 @@ def checked(lr: tf.Tensor) -> tf.Tensor:
         tf.errors.InvalidArgumentError: in the graph, for values out of range.
     """
     _check(lr.dtype.as_numpy_dtype, tuple(lr.shape) if lr.shape.rank else None, ranks=(4,))
-    lr = tf.ensure_shape(lr, [None, None, None, 3])
-    if lr.dtype == tf.uint8:
-        return tf.cast(lr, tf.float32) / 255.0
-    lr = tf.cast(lr, tf.float32)
+    photos = tf.ensure_shape(lr, [None, None, None, 3])
+    lr = as_unit(photos)
+    if photos.dtype == tf.uint8:
+        return lr
     least, most = tf.reduce_min(lr), tf.reduce_max(lr)
     fits = (least >= -_BEYOND) & (most <= 1 + _BEYOND)
     words = tf.strings.format("lr has values from {} to {}, " + _RANGE, [least, most])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from typing import Any, Callable, Optional, Sequence
 
 import keras
@@ -13,7 +14,7 @@ import tensorflow as tf
 from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUpsampling
 from ssrvae_tf.models.adversarial import Adversary
 from ssrvae_tf.models.empty_batches import of_any_batch
-from ssrvae_tf.models.inputs import checked, is_array, photos_of
+from ssrvae_tf.models.inputs import as_unit, checked, is_array, photos_of
 from ssrvae_tf.models.steps import Stepper
 from ssrvae_tf.models.tiles import in_tiles
 
@@ -34,12 +35,14 @@ class SuperResolver(keras.Model):
 
     A subclass gives `network`, which makes sr, not clipped, of lr, and sets `_config`, its own arguments.
 
-    Trained with L1 on (lr, hr) batches. `colour_weight` is that of the mean colour's own error beside it: L1 alone
-    lets flat areas drift by a gray level or two. `compile(adversary=...)` adds what an `Adversary` says of the results.
+    Trained on (lr, hr) batches, uint8 or float in [0, 1], with L1 or what `compile(loss=...)` is told. `colour_weight` is
+    that of the mean colour's own error beside it: L1 alone lets flat areas drift by a gray level or two.
+    `compile(adversary=...)` adds what an `Adversary` says of the results.
     """
 
     colour_weight = 0.0
     adversary: Optional[Adversary] = None
+    own_loss, has_metrics = None, False  # of `compile`
 
     def __init__(self, scale: int, filters: int, network: Callable, **kwargs: Any):
         lr = keras.Input((None, None, 3), name="lr")
@@ -57,11 +60,24 @@ class SuperResolver(keras.Model):
     def compile(
         self,
         optimizer: str | keras.optimizers.Optimizer = "rmsprop",
-        *args: Any,
+        loss: Any = None,
+        metrics: Any = None,
+        *,
         adversary: Adversary | None = None,
+        jit_compile: bool | str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().compile(optimizer, *args, **kwargs)
+        """Args:
+        loss: in the place of L1, of (hr, sr).
+        adversary: what else is said of the results.
+        jit_compile: has no effect: XLA takes no loops over tiles, and where it pays the layers use it by themselves.
+        The others are Keras' own.
+        """
+        if jit_compile and jit_compile != "auto":
+            warnings.warn(f"{self.name} is not compiled by XLA as a whole: leave jit_compile out", stacklevel=2)
+        super().compile(optimizer, metrics=metrics, jit_compile=False, **kwargs)
+        self.own_loss = keras.losses.get(loss)
+        self.has_metrics = bool(metrics or kwargs.get("weighted_metrics"))
         self.adversary = adversary
         self.stepper = Stepper(self.optimizer)
         self.optimizer: keras.optimizers.Optimizer = self.stepper.optimizer
@@ -69,14 +85,19 @@ class SuperResolver(keras.Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         network = functools.partial(super().call, training=training, mask=mask)
         inputs = tf.convert_to_tensor(inputs) if isinstance(inputs, np.ndarray) else inputs
+        inputs = as_unit(inputs) if tf.is_tensor(inputs) else inputs
         if training or not tf.is_tensor(inputs):
             return network(inputs)
         sides = [inputs.shape[axis] or tf.shape(inputs)[axis] for axis in (1, 2)]
         return of_any_batch(network, inputs, [self.scale * side for side in sides])
 
+    def enlarge(self, lr: Any) -> tf.Tensor:
+        """`model(lr)` as a graph, the same for all sizes, in one piece: (B, H, W, 3), uint8 or float in [0, 1] ->
+        (B, scale H, scale W, 3), float32."""
+        return self._enlarge(as_unit(tf.convert_to_tensor(lr)))
+
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="lr")])
-    def enlarge(self, lr: tf.Tensor) -> tf.Tensor:
-        """`model(lr)` as a graph, the same for all sizes: (B, H, W, 3) -> (B, scale H, scale W, 3), in one piece."""
+    def _enlarge(self, lr: tf.Tensor) -> tf.Tensor:
         return self(lr, training=False)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> np.ndarray:
@@ -105,13 +126,14 @@ class SuperResolver(keras.Model):
 
     def predict_step(self, data: Any) -> tf.Tensor:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self._predicted(checked(x["lr"] if isinstance(x, dict) else tf.nest.flatten(x)[0]))
+        return self._predicted(_lr_of(x))
 
     def _predicted(self, lr: tf.Tensor) -> tf.Tensor:
         return self.enlarge(lr)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
+        lr, hr = tf.nest.map_structure(as_unit, (lr, hr))
         pairs, judged = None, None
         terms: dict[str, tuple[float, tf.Tensor]] = {}
         if isinstance(lr, dict):  # besides pairs: real small photos, whose truth nobody knows, and sharp ones of others
@@ -120,26 +142,38 @@ class SuperResolver(keras.Model):
         with tf.GradientTape(persistent=True) as tape:
             sr = self(lr, training=True)
             error = (sr - hr)[:pairs]
-            l1, colour = tf.reduce_mean(tf.abs(error)), tf.reduce_mean(tf.abs(tf.reduce_mean(error, [1, 2])))
-            total = l1 + self.colour_weight * colour
+            apart, colour = self._apart(sr[:pairs], hr[:pairs]), tf.reduce_mean(tf.abs(tf.reduce_mean(error, [1, 2])))
+            total = apart + self.colour_weight * colour
             if self.adversary:
                 terms, judged = self.adversary.terms(sr, hr, lr, self.stepper.step, pairs)
                 total += tf.add_n([weight * term for weight, term in terms.values()])
             loss = self.stepper.scaled(total)
             if self.adversary and self.adversary.stepper and judged is not None:
                 critic_loss = self.adversary.stepper.scaled(judged)
-        figures = {"loss": l1, "colour": colour, **{name: term for name, (_, term) in terms.items()}}
+        figures = {"loss": apart, "colour": colour, **{name: term for name, (_, term) in terms.items()}}
         figures["gradient_norm"] = self.stepper.minimise(tape, loss, self.trainable_variables)
         if self.adversary and self.adversary.stepper and judged is not None:
             self.adversary.stepper.minimise(tape, critic_loss, self.adversary.variables)
             figures["critic"] = judged
-        return figures
+        return {**self._own_metrics(hr[:pairs], sr[:pairs]), **figures}
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
-        sr = self(lr, training=False)
+        sr, hr = self(_lr_of(lr), training=False), as_unit(hr)
         psnr = tf.reduce_mean(tf.minimum(tf.image.psnr(sr, hr, 1.0), 100.0))  # of equal images it is infinite
-        return {"loss": tf.reduce_mean(tf.abs(sr - hr)), "psnr": psnr}
+        return {**self._own_metrics(hr, sr), "loss": self._apart(sr, hr), "psnr": psnr}
+
+    def _apart(self, sr: tf.Tensor, hr: tf.Tensor) -> tf.Tensor:
+        """The loss of the pixels."""
+        return tf.reduce_mean(self.own_loss(hr, sr) if self.own_loss else tf.abs(sr - hr))
+
+    def _own_metrics(self, hr: tf.Tensor, sr: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Those that `compile` was given."""
+        return self.compute_metrics(None, hr, sr, None) if self.has_metrics else {}
+
+
+def _lr_of(x: Any) -> tf.Tensor:
+    return checked(x["lr"] if isinstance(x, dict) else tf.nest.flatten(x)[0])
 
 
 def enlarged_by_sub_pixels(scale: int, filters: int, body: Callable, keep_colours: bool = False) -> Callable:

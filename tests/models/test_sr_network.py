@@ -164,6 +164,56 @@ def test_evaluation_reports_l1_and_psnr():
     assert results["psnr"] == pytest.approx(np.mean(-10 * np.log10((error**2).mean((1, 2, 3)))), rel=1e-4)
 
 
+def test_a_loss_and_metrics_of_ones_own_are_those_of_training_and_evaluation():
+    model, (lr, hr) = EDSR(4, 8, 1), batch()
+    error = (model(lr, training=True) - hr).numpy()
+    model.compile("sgd", "mse", [keras.metrics.MeanAbsoluteError(name="mae")])
+    history = model.fit(lr, hr, batch_size=4, validation_data=(lr, hr), verbose=0).history
+    assert history["loss"][0] == pytest.approx((error**2).mean(), rel=1e-4)
+    assert history["mae"][0] == pytest.approx(np.abs(error).mean(), rel=1e-4)
+    error = model(lr).numpy() - hr
+    assert history["val_loss"][0] == pytest.approx((error**2).mean(), rel=1e-4)
+    assert history["val_mae"][0] == pytest.approx(np.abs(error).mean(), rel=1e-4)
+    assert "val_psnr" in history
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float64", "float16"])
+def test_photos_of_every_type_are_trained_and_evaluated_on(dtype):
+    """As `predict` takes them."""
+    lr, hr = (np.rint(255 * each).astype(np.uint8) for each in batch())
+    floats = [each / np.float32(255) for each in (lr, hr)]
+    given = [lr, hr] if dtype == "uint8" else [each.astype(dtype) for each in floats]
+    results = {}
+    for name, pair in (("given", given), ("floats", floats)):
+        keras.utils.set_random_seed(0)
+        model, pairs = EDSR(4, 8, 1), tf.data.Dataset.from_tensors(tuple(pair))
+        model.compile("sgd")
+        results[name] = [model.evaluate(pairs, verbose=0, return_dict=True), model.fit(pairs, verbose=0).history]
+    for given, wanted in zip(results["given"], results["floats"]):
+        assert given == {key: pytest.approx(value, rel=2e-3) for key, value in wanted.items()}
+
+
+def test_what_predict_refuses_is_not_evaluated_either():
+    model, (lr, hr) = EDSR(4, 8, 1), batch()
+    model.compile()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="divide by 255, or give uint8"):
+        model.evaluate(255 * lr, hr, verbose=0)
+
+
+def test_a_call_takes_uint8_as_predict_does():
+    model, photos = EDSR(4, 8, 1), np.rint(255 * batch()[0]).astype(np.uint8)
+    wanted = model.predict(photos, verbose=0)
+    for made in (model(photos), model(tf.constant(photos)), model.enlarge(photos)):
+        np.testing.assert_allclose(made, wanted, atol=1e-6)
+
+
+def test_xla_is_left_to_the_layers():
+    model, (lr, _) = SRNetwork(**SMALL), batch()
+    with pytest.warns(UserWarning, match="leave jit_compile out"):
+        model.compile(jit_compile=True)
+    np.testing.assert_allclose(model.predict(lr, verbose=0), model(lr), atol=1e-6)
+
+
 def test_a_picture_met_exactly_counts_as_100_db():
     model, flat = SRNetwork(**SMALL), tf.fill((2, 32, 32, 3), 0.5)
     model.get_layer("reconstruction").set_weights([np.zeros((3, 3, 8, 3)), np.full(3, 0.5)])
