@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ssrvae_tf.errors import one_line
 from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUpsampling
 from ssrvae_tf.models.adversarial import Adversary
 from ssrvae_tf.models.empty_batches import of_any_batch
@@ -35,8 +36,8 @@ class SuperResolver(keras.Model):
 
     A subclass gives `network`, which makes sr, not clipped, of lr, and sets `_config`, its own arguments.
 
-    Trained on (lr, hr) batches, uint8 or float in [0, 1], with L1 or what `compile(loss=...)` is told. `colour_weight` is
-    that of the mean colour's own error beside it: L1 alone lets flat areas drift by a gray level or two.
+    Trained on (lr, hr) batches, uint8 or float in [0, 1], with L1 or what `compile(loss=...)` is told. `colour_weight`
+    is that of the mean colour's own error beside it: L1 alone lets flat areas drift by a gray level or two.
     `compile(adversary=...)` adds what an `Adversary` says of the results.
     """
 
@@ -75,12 +76,22 @@ class SuperResolver(keras.Model):
         """
         if jit_compile and jit_compile != "auto":
             warnings.warn(f"{self.name} is not compiled by XLA as a whole: leave jit_compile out", stacklevel=2)
-        super().compile(optimizer, metrics=metrics, jit_compile=False, **kwargs)
+        super().compile(optimizer, loss=loss, metrics=metrics, jit_compile=False, **kwargs)
         self.own_loss = keras.losses.get(loss)
         self.has_metrics = bool(metrics or kwargs.get("weighted_metrics"))
         self.adversary = adversary
         self.stepper = Stepper(self.optimizer)
         self.optimizer: keras.optimizers.Optimizer = self.stepper.optimizer
+
+    def compile_from_config(self, config: dict) -> None:
+        """As it was compiled when it was saved, but for an adversary; by another Keras perhaps."""
+        try:
+            self.compile(**keras.saving.deserialize_keras_object(config))
+        except (TypeError, ValueError) as error:
+            why = f"{self.name} is not compiled as it was saved ({one_line(error)})"
+            warnings.warn(f"{why}: compile it again to train it", stacklevel=2)
+        else:
+            self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         network = functools.partial(super().call, training=training, mask=mask)

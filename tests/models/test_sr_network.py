@@ -109,6 +109,26 @@ def test_saves_and_loads(make, tmp_path):
     np.testing.assert_array_equal(twin(lr), wanted)
 
 
+def test_a_training_goes_on_from_a_saved_model(tmp_path, recwarn):
+    model, (lr, hr) = EDSR(4, 8, 1), batch()
+    model.compile(keras.optimizers.Adam(1e-2), "mse", ["mae"])
+    model.fit(lr, hr, batch_size=2, shuffle=False, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for each in (model, loaded):
+        assert set(each.fit(lr, hr, batch_size=2, shuffle=False, verbose=0).history) >= {"loss", "mae"}
+    assert int(loaded.optimizer.iterations) == 4
+    for weight, wanted in zip(loaded.get_weights(), model.get_weights()):
+        np.testing.assert_allclose(weight, wanted, atol=1e-5)
+    assert not [each for each in recwarn if "compile" in str(each.message)]
+
+
+def test_a_model_that_another_keras_compiled_is_loaded_for_use():
+    model = EDSR(4, 8, 1)
+    with pytest.warns(UserWarning, match="compile it again to train it"):
+        model.compile_from_config({"optimizer": "adam", "of_the_other": None})
+
+
 def test_exports_with_dynamic_sizes(tmp_path):
     model = with_open_gates(SRNetwork(**SMALL))
     tf.saved_model.save(model, str(tmp_path / "saved"))
