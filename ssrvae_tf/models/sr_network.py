@@ -86,7 +86,8 @@ class SuperResolver(keras.Model):
     def compile_from_config(self, config: dict) -> None:
         """As it was compiled when it was saved, but for an adversary; by another Keras perhaps."""
         try:
-            self.compile(**keras.saving.deserialize_keras_object(config))
+            given = keras.saving.deserialize_keras_object(config)
+            self.compile(**{name: value for name, value in given.items() if value is not None})
         except (TypeError, ValueError) as error:
             why = f"{self.name} is not compiled as it was saved ({one_line(error)})"
             warnings.warn(f"{why}: compile it again to train it", stacklevel=2)
