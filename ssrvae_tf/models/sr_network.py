@@ -16,7 +16,7 @@ from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUps
 from ssrvae_tf.models.adversarial import Adversary
 from ssrvae_tf.models.empty_batches import of_any_batch
 from ssrvae_tf.models.inputs import as_unit, checked, is_array, photos_of
-from ssrvae_tf.models.steps import Stepper
+from ssrvae_tf.models.steps import Stepper, over_replicas
 from ssrvae_tf.models.tiles import in_tiles
 
 
@@ -77,6 +77,7 @@ class SuperResolver(keras.Model):
         if jit_compile and jit_compile != "auto":
             warnings.warn(f"{self.name} is not compiled by XLA as a whole: leave jit_compile out", stacklevel=2)
         super().compile(optimizer, loss=loss, metrics=metrics, jit_compile=False, **kwargs)
+        self.distribute_reduction_method = "first"  # of figures that are the same on all replicas
         self.own_loss = keras.losses.get(loss)
         self.has_metrics = bool(metrics or kwargs.get("weighted_metrics"))
         self.adversary = adversary
@@ -167,13 +168,14 @@ class SuperResolver(keras.Model):
         if self.adversary and self.adversary.stepper and judged is not None:
             self.adversary.stepper.minimise(tape, critic_loss, self.adversary.variables)
             figures["critic"] = judged
-        return {**self._own_metrics(hr[:pairs], sr[:pairs]), **figures}
+        return {**self._own_metrics(hr[:pairs], sr[:pairs]), **over_replicas(figures)}
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
         sr, hr = self(_lr_of(lr), training=False), as_unit(hr)
         psnr = tf.reduce_mean(tf.minimum(tf.image.psnr(sr, hr, 1.0), 100.0))  # of equal images it is infinite
-        return {**self._own_metrics(hr, sr), "loss": self._apart(sr, hr), "psnr": psnr}
+        figures = {"loss": self._apart(sr, hr), "psnr": psnr}
+        return {**self._own_metrics(hr, sr), **over_replicas(figures)}
 
     def _apart(self, sr: tf.Tensor, hr: tf.Tensor) -> tf.Tensor:
         """The loss of the pixels."""

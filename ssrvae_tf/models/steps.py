@@ -89,6 +89,12 @@ class Stepper:
         return self.apply(self.gradients(tape, loss, variables), variables)
 
 
+def over_replicas(figures: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The means over the replicas of what each of them has measured, on each of them."""
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce("MEAN", figures) if context.num_replicas_in_sync > 1 else figures
+
+
 def _replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 

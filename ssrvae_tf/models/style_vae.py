@@ -17,7 +17,7 @@ from ssrvae_tf.models import style_weights
 from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal, joint_and_shuffled
 from ssrvae_tf.models.degradation_losses import band_energy_distance, transfer_distance
 from ssrvae_tf.models.inputs import floats_of
-from ssrvae_tf.models.steps import Stepper
+from ssrvae_tf.models.steps import Stepper, over_replicas
 from ssrvae_tf.models.style_networks import ContentEncoder, Generator, StyleEncoder
 from ssrvae_tf.models.style_sampler import StyleSampler
 
@@ -206,6 +206,7 @@ class StyleVAE(keras.Model):
             seed: of the noise of training.
         """
         super().compile(optimizer, **kwargs)
+        self.distribute_reduction_method = "first"  # of figures that are the same on all replicas
         critic_optimizer = critic_optimizer or optimizer.__class__.from_config(optimizer.get_config())
         self.stepper = Stepper(self.optimizer)
         if self.stepper.scale is not None:  # float16: scale these losses as well
@@ -277,7 +278,7 @@ class StyleVAE(keras.Model):
         return [variable for critic in self.critics for variable in critic.trainable_variables]
 
     def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return self._paper_step(data) if self.form == "paper" else self._transfer_step(data)
+        return over_replicas(self._paper_step(data) if self.form == "paper" else self._transfer_step(data))
 
     def _seeds(self, count: int) -> list[tf.Tensor]:
         """Seeds for this step and replica."""

@@ -23,8 +23,8 @@ def train(
     """Make the steps `first` to `last` - 1 of a training, on all replicas at once, until a callback wants to stop.
 
     Args:
-        model: compiled under `strategy`. Its `train_step` moves the weights and returns the means over a replica's
-            samples; what the callbacks get are the means over all of them, as numbers.
+        model: compiled under `strategy`. Its `train_step` moves the weights and returns the means over the samples of
+            all replicas, which the callbacks get as numbers.
         batches: of all replicas together; the first is that of step `first`.
         steps_per_epoch: an epoch is a range of steps and nothing else.
         callbacks: of Keras; `model.stop_training` ends the training after the step, and its epoch if that is over.
@@ -33,7 +33,7 @@ def train(
 
     @tf.function
     def step(batches):
-        figures = strategy.run(lambda batch: _over_replicas(model.train_step(batch)), args=(next(batches),))
+        figures = strategy.run(model.train_step, args=(next(batches),))
         if averages:
             averages.update(strategy, model.stepper.step)
         return {name: strategy.experimental_local_results(value)[0] for name, value in figures.items()}
@@ -70,9 +70,3 @@ def train(
         if model.stop_training:
             break
     tell("on_train_end")
-
-
-def _over_replicas(figures: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The means over the replicas of what each of them has measured."""
-    context = tf.distribute.get_replica_context()
-    return context.all_reduce("MEAN", figures) if context.num_replicas_in_sync > 1 else figures
