@@ -29,6 +29,7 @@ from tiny_reproduction import Colours
 
 import ssrvae_tf
 from ssrvae_tf import app, command_line, config
+from ssrvae_tf.exporting.openvino import export_openvino
 from ssrvae_tf.exporting.tflite import export_tflite
 from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
@@ -141,6 +142,8 @@ def test_python_blocks_run_each_on_its_own(name, folder):
     for source in blocks(ROOT / name, "python"):
         if 'Interpreter("faces.tflite"' in source:
             export_tflite(EDSR(4, 8, 1), "faces.tflite")
+        if '"faces.xml"' in source:
+            export_openvino(EDSR(4, 8, 1), "faces.xml")
         exec(compile(source, name, "exec"), {"__name__": "block"})
 
 
