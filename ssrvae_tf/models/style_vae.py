@@ -193,18 +193,19 @@ class StyleVAE(keras.Model):
 
     def compile(
         self,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: str | keras.optimizers.Optimizer,
         critic_optimizer: keras.optimizers.Optimizer | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        """As Keras' own, and make the critics.
+        """As Keras' own, and make the critics and all variables of training, which a strategy needs before it runs.
 
         Args:
             optimizer: of the encoders and the generator.
             critic_optimizer: of T and the discriminators; None takes a copy of `optimizer`.
             seed: of the noise of training.
         """
+        optimizer = keras.optimizers.get(optimizer)
         super().compile(optimizer, **kwargs)
         self.distribute_reduction_method = "first"  # of figures that are the same on all replicas
         critic_optimizer = critic_optimizer or optimizer.__class__.from_config(optimizer.get_config())
@@ -226,6 +227,7 @@ class StyleVAE(keras.Model):
             tf.Variable(0.0, trainable=False, name=name, aggregation=tf.VariableAggregation.MEAN)
             for name in ("log_average", "log_average_synthetic")
         )
+        self._build_optimizers()
 
     def build_networks(self) -> None:
         """Create all variables that a use of the model needs."""
@@ -235,8 +237,7 @@ class StyleVAE(keras.Model):
         self.call((tf.zeros([1, side, side, 3]), tf.zeros([1, self.lr_size, self.lr_size, 3])))
         self.built = True
 
-    def build_optimizers(self) -> None:
-        """Create all variables of training; call after `compile`."""
+    def _build_optimizers(self) -> None:
         self.build_networks()
         faces = tf.zeros([2, self.lr_size, self.lr_size, 3])
         for critic in self.critics:

@@ -452,7 +452,6 @@ def _compiled(settings: FitConfig, levels: Callable | None = None) -> keras.Mode
     if settings.stage == "style":
         critic = optimizer(settings.critic_learning_rate, _GAN_BETA_1)
         model.compile(main, critic_optimizer=critic, seed=settings.seed)
-        model.build_optimizers()
     else:
         model.compile(main, adversary=_adversary(settings, levels, optimizer))
         model.colour_weight = settings.colour_weight

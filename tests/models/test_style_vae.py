@@ -34,7 +34,6 @@ def in_training(**options):
     keras.utils.set_random_seed(0)
     model = StyleVAE(**SMALL, **options)
     model.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3), seed=3)
-    model.build_optimizers()
     return model
 
 
@@ -240,6 +239,17 @@ def test_the_model_survives_its_configuration(model):
     assert copy.get_config() == model.get_config()
     copy = model.for_inference()
     np.testing.assert_array_equal(copy.degrade(faces(2), seed=1), model.degrade(faces(2), seed=1))
+
+
+def test_a_compiled_model_has_all_of_its_variables(tmp_path):
+    """A strategy that ran would not make them, and Keras would not save."""
+    model = StyleVAE(**SMALL)
+    model.compile("adam")
+    count = len(model.weights)
+    model.save(tmp_path / "model.keras")
+    model.train_step(batch())
+    assert len(model.weights) == count
+    assert all(critic.built for critic in model.critics)
 
 
 def test_what_only_training_needs_is_left_out_of_a_copy_for_use():

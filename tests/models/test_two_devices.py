@@ -39,7 +39,6 @@ class SameNoise(StyleVAE):
 def style_vae():
     model = SameNoise(lr_size=8, latent_dim=6, filters=8, encoder_strides=(2, 1))
     model.compile(keras.optimizers.SGD(1.0))
-    model.build_optimizers()
     averages = [model.log_average, model.log_average_synthetic]
     return model, [*model.optimized_variables, *model._critic_variables, *averages]
 
