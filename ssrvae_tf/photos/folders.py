@@ -214,7 +214,7 @@ def find_sources(
             _tell_unread(word, unread)
             if deeper:
                 print(f"{word}: left out {deeper}", file=sys.stderr)
-        elif os.path.isdir(path):
+        elif os.path.isdir(word):
             continue  # named before, in other words
         elif os.path.exists(path) or not glob.has_magic(word):
             add(path, Path(path.name))  # one that is not there fails in its turn, and the others are done
@@ -279,12 +279,15 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
     def key(path: Path) -> str:  # some disks take a.png and A.png for one
         return os.path.join(path.parent.resolve(), path.name).casefold()
 
+    def marked(source: Source, path: Path) -> Path:
+        return path.with_name(f"{path.stem}_{zlib.crc32(os.fsencode(source.path)):08x}{path.suffix}")
+
     named = [(source, target(source, False), target(source, True)) for source in sources]
     keyed = [(source, plain, key(plain), apart, key(apart)) for source, plain, apart in named]
     makers: dict[str, set[Path]] = {}  # the sources whose result a file may be
-    for source, _, plain_key, _, apart_key in keyed:
-        makers.setdefault(plain_key, set()).add(source.path)
-        makers.setdefault(apart_key, set()).add(source.path)
+    for source, _, plain_key, apart, apart_key in keyed:
+        for each in (plain_key, apart_key, key(marked(source, apart))):
+            makers.setdefault(each, set()).add(source.path)
     keyed = [each for each in keyed if not makers.get(key(each[0].path), set()) - {each[0].path}]
     plain_counts = Counter(plain_key for _, _, plain_key, _, _ in keyed)
     apart_counts = Counter(apart_key for _, _, _, _, apart_key in keyed)
@@ -294,8 +297,7 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
         if plain_counts[plain_key] > 1:
             path = apart
             if apart_counts[apart_key] > 1:
-                mark = zlib.crc32(os.fsencode(source.path))
-                path = path.with_name(f"{path.stem}_{mark:08x}{path.suffix}")
+                path = marked(source, path)
         items.append(Item(source.path, path))
     return items
 
