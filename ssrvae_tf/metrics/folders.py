@@ -241,7 +241,8 @@ def read_hr(
     framing: str = "fit",
     smallest: int = WINDOW,
 ) -> Photos:
-    """Sharp photos: crop x crop, or whole, cut to multiples of `scale`. Smaller ones are skipped.
+    """Sharp photos: crop x crop, or whole, cut to multiples of `scale`. Smaller ones are skipped, and those of one
+    colour.
 
     Args:
         framing: see `evaluate`.
@@ -253,10 +254,10 @@ def read_hr(
         if min(photo.shape[:2]) < least:
             raise UserError(f"{photo.shape[1]}x{photo.shape[0]}, must be at least {least} pixels on each side")
         if crop and framing == "fit":
-            return _fitted(photo, crop)
+            return _measurable(_fitted(photo, crop))
         sides = [crop or side // scale * scale for side in photo.shape[:2]]
         top, left = ((whole - side) // 2 for whole, side in zip(photo.shape, sides))
-        return photo[top : top + sides[0], left : left + sides[1]]
+        return _measurable(photo[top : top + sides[0], left : left + sides[1]])
 
     return Photos(folder, "--hr", prepare, limit, seed, minimum)
 
@@ -264,7 +265,7 @@ def read_hr(
 def read_whole(
     folder: str | Path, side: int, scale: int, limit: int | None = None, seed: int = 0, smallest: int = WINDOW
 ) -> Photos:
-    """Whole sharp photos, shrunk until no side is above `side`, cut to multiples of `scale`."""
+    """Whole sharp photos, shrunk until no side is above `side`, cut to multiples of `scale`; none of one colour."""
 
     def shrink(photo: np.ndarray) -> np.ndarray:
         image = Image.fromarray(photo)
@@ -272,7 +273,7 @@ def read_whole(
         height, width = (length // scale * scale for length in (image.height, image.width))
         if min(height, width) < smallest:
             raise UserError(f"{image.width}x{image.height}, must be at least {smallest} pixels on each side")
-        return np.asarray(image)[:height, :width]
+        return _measurable(np.asarray(image)[:height, :width])
 
     return Photos(folder, "--hr", shrink, limit, seed)
 
@@ -282,6 +283,14 @@ def read_small(
 ) -> Photos:
     """Real small photos, size x size: the centre square, resized (bicubic)."""
     return Photos(folder, what, lambda photo: _fitted(photo, size), limit, seed, minimum)
+
+
+def _measurable(photo: np.ndarray) -> np.ndarray:
+    """Raises UserError: for a photo of one colour. Bicubic gives it back to the bit, and the mean over all photos would
+    be infinite."""
+    if (photo == photo[0, 0]).all():
+        raise UserError(f"{photo.shape[1]}x{photo.shape[0]} of one colour: nothing can be told by it")
+    return photo
 
 
 def _fitted(photo: np.ndarray, side: int) -> np.ndarray:
