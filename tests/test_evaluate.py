@@ -238,6 +238,12 @@ def test_ill_typed_and_unknown_options_are_refused(models, photo_folder, options
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("grid", [[], ["--grid"]])
+def test_an_out_among_the_photos_is_refused(models, photo_folder, grid):
+    with pytest.raises(UserError, match=f"lies in --hr {photo_folder}, whose photos its pictures would be among"):
+        main(["--model", "faces-x4", "--hr", str(photo_folder), "--out", f"{photo_folder}/more/figures", *grid])
+
+
 def test_an_out_that_cannot_be_written_is_refused_before_anything_is_loaded(models, photo_folder, monkeypatch):
     def load(name):
         raise AssertionError("too late")

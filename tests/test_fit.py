@@ -132,6 +132,16 @@ def test_a_full_disk_is_told_and_that_the_run_goes_on(error, tmp_path, monkeypat
     assert error_of(tiny("sr", "", tmp_path), monkeypatch).startswith(told)
 
 
+@pytest.mark.parametrize("option", ["hr", "lr", "everyday", "val"])
+def test_a_run_among_its_photos_is_refused(option, photo_folder, tmp_path, monkeypatch):
+    out = tmp_path / "photos" / "runs" / "my_sr"
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "way").symlink_to(tmp_path / "photos")
+    settings = dataclasses.replace(tiny("sr", photo_folder, out), **{option: str(tmp_path / "way")})
+    assert f"--out {out}: lies in --{option} {tmp_path / 'way'}, whose photos" in error_of(settings, monkeypatch)
+    assert not out.exists()
+
+
 def test_a_run_of_other_settings_is_left_alone(photo_folder, tmp_path, monkeypatch):
     settings = tiny("sr", photo_folder, tmp_path / "run")
     save_model(settings, tmp_path / "run")

@@ -32,7 +32,7 @@ from ssrvae_tf.metrics import Features
 from ssrvae_tf.models.adversarial import Adversary
 from ssrvae_tf.models.baselines import SRGANDiscriminator
 from ssrvae_tf.photos.files import read_photo
-from ssrvae_tf.photos.folders import check_not_swapped
+from ssrvae_tf.photos.folders import check_not_swapped, check_outside
 from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.photos.writing import remove_parts
 from ssrvae_tf.training import held_back, pictures
@@ -92,6 +92,8 @@ def fit(settings: FitConfig) -> keras.Model:
 
 def _train(settings: FitConfig) -> None:
     out = Path(settings.out)
+    places_of_photos = {f"--{name}": getattr(settings, name) for name in ("hr", "lr", "everyday")}
+    check_outside(out, "--out", {**places_of_photos, "--val": settings.val if isinstance(settings.val, str) else None})
     previous = _previous(out, settings)
     steps = settings.steps_per_epoch or (previous and previous.steps_per_epoch)
     done = Checkpoints.newest_step(out / "checkpoints")

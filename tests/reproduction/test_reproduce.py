@@ -155,6 +155,7 @@ def test_a_network_that_cannot_judge_ends_it_before_anything_is_trained(tmp_path
         ({"set": "networks.edsr=3"}, "--budget: networks.edsr is 3: fields are wanted, each as `name: value`"),
         ({"budget": "list.yaml"}, "--budget list.yaml: '[]' is in it: fields are wanted, each as `name: value`"),
         ({"set": "held_back=9"}, "10 photos, of which the budget holds 9 back: at least 4 must be left"),
+        ({"out": "lr/made"}, "--out lr/made: lies in --lr lr, whose photos its pictures would be among"),
         ({"lr_test": "lr"}, "--lr and --lr-test share 8 photos, such as "),
         ({"weights": "faces-x5"}, "faces-x5: no such model"),
         ({"weights": "faces-style"}, "--weights faces-style: no network that enlarges by 4"),
