@@ -72,8 +72,10 @@ def evaluate(
     by_distance = lr is not None
     smallest = WINDOW + 2 * convention.border
     least = model.scale if is_style_vae(model) else smallest
-    if side < least:
-        raise UserError(f"--crop {crop}: leaves {side} pixels at scale {model.scale}, {least} are needed: give more")
+    square = side if crop or by_distance else None
+    if square and side < least:
+        text = f"--crop {crop or side}: leaves {side} pixels at scale {model.scale}, {least} are needed: give more"
+        raise UserError(text)
     if is_style_vae(model) and not by_distance:
         raise UserError(f"--model {name} is a StyleVAE: give real small photos by --lr to compare its results with")
     if is_style_vae(model) and (embed or find):
@@ -89,7 +91,6 @@ def evaluate(
         check_not_swapped(find_photos(hr, "--hr", tell=False), find_photos(lr, "--lr", tell=False))
 
     draw: dict[str, Any] = {"limit": limit, "seed": seed, "minimum": 2 if by_distance else 1}
-    square = side if crop or by_distance else None
     hr_photos = read_hr(hr, square, model.scale, framing=framing, smallest=smallest, **draw)
     framed = (
         {"fit": f", shrunk to {square}", "centre": f", centres of {square} at full size"}[framing] if square else ""

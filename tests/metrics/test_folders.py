@@ -10,6 +10,7 @@ from ssrvae_tf.data import PhotoSet
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.metrics import folders
 from ssrvae_tf.metrics.folders import evaluate, evaluate_grid, read_hr, read_small, read_whole
+from ssrvae_tf.metrics.image_quality import Convention
 from ssrvae_tf.photos.files import read_photo
 
 
@@ -66,6 +67,13 @@ def test_a_large_face_stays_whole_as_in_training(tmp_path):
 )
 def test_the_title_says_how_photos_were_framed(photo_folder, given, title):
     assert evaluate(Model(), photo_folder, limit=1, **given).title.endswith(title)
+
+
+def test_a_border_is_measured_against_the_photos_where_these_are_whole(photo_folder):
+    wide = Convention(border=60)
+    assert len(evaluate(Model(), photo_folder, limit=1, convention=wide).rows) == 2
+    with pytest.raises(UserError, match="--crop 128: leaves 128 pixels at scale 4, 131 are needed"):
+        evaluate(Model(), photo_folder, crop=128, convention=wide)
 
 
 def test_photos_of_one_colour_tell_nothing(photo_folder, tmp_path, capsys):
