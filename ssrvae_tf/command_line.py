@@ -155,17 +155,19 @@ def checked(words: Iterable[str], known: Iterable[str], rest: list[str] | None =
     """The words of a command line, options as `--in-full`.
 
     Args:
-        known: all options.
+        known: all options; what is given without a name is passed over.
         rest: gets other options and their values.
 
     Raises:
         UserError: for an option that is not known, without `rest`.
     """
-    known, kept = [*known], []
-    place = kept
+    known, kept = [each for each in known if each.startswith("--")], []
+    place, words = kept, iter(words)
     for word in words:
+        if word == "--":  # what comes after it are no options, whatever they begin with
+            return [*kept, word, *words]
         option, equals, value = word.partition("=")
-        if word.startswith("--") and word != "--":
+        if word.startswith("--"):
             option = flag(option[2:])
             if option in known or option == "--help":
                 place, word = kept, option + equals + value

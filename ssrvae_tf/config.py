@@ -301,10 +301,12 @@ def parse(arguments: list[str] | None = None) -> FitConfig:
             files.append(_file(value if equals else next(left, None)))
         else:
             others.append(word)
+    values = {file: read_yaml(file, "--config") for file in files}
     for file in files:
-        _check_names(read_yaml(file, "--config"), f"--config {file}: ")
-    # Files first: the command line overrides them wherever they stand.
-    return _typed(lambda parser: parser.parse_args([f"--config={file}" for file in files] + others), others)
+        _check_names(values[file], f"--config {file}: ")
+    # Files first: the command line overrides them wherever they stand. One of comments alone has nothing to say.
+    given = [f"--config={file}" for file in files if values[file]]
+    return _typed(lambda parser: parser.parse_args(given + others), others)
 
 
 def from_dict(values: dict) -> FitConfig:

@@ -11,6 +11,7 @@ from ssrvae_tf import command_line
 from ssrvae_tf.command_line import Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.loading import places
+from ssrvae_tf.photos.folders import check_outside
 from ssrvae_tf.photos.writing import check_folder_for
 from ssrvae_tf.terminal import saying
 
@@ -104,6 +105,8 @@ def evaluate(
     if out and not grid and (Path(out).is_dir() or out.lower().endswith(".png")):
         raise UserError(f"--out {out}: a file for figures is wanted, such as {Path(out).parent / 'figures.json'}")
     if out:
+        for folder in (_named(each)[1] for each in hr):
+            check_outside(out, "--out", {"--hr": folder, "--lr": lr, "--style": style})
         check_folder_for(out, "--out", is_folder=grid)
 
     model = places.chosen(model, detail, detailed)

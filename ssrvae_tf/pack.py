@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Annotated, Optional
@@ -10,9 +11,10 @@ from jsonargparse.typing import ClosedUnitInterval
 
 from ssrvae_tf import command_line, config
 from ssrvae_tf.command_line import Folder
-from ssrvae_tf.errors import UserError, exit_cleanly
+from ssrvae_tf.errors import UserError, exit_cleanly, of_the_disk, one_line
 from ssrvae_tf.loading import places
-from ssrvae_tf.photos.writing import check_folder_for
+from ssrvae_tf.photos.folders import check_folder
+from ssrvae_tf.photos.writing import replacing
 
 _FILES = (places.CONFIG, places.WEIGHTS, places.DETAILED, places.DETAIL)
 
@@ -37,11 +39,14 @@ def pack(
         the new folder.
 
     Raises:
-        UserError: if `run` or `detailed` is no run with a result, the two are of different architectures, or the folder
-            holds anything else or cannot be written.
+        UserError: if `run` or `detailed` is no run with a result, the two are of different architectures, their weights
+            are beyond float16, or the folder holds anything else or cannot be written.
     """
     target = Path(name)
-    others = sorted({each.name for each in target.iterdir()} - {*_FILES}) if target.is_dir() else []
+    there = [each.name for each in target.iterdir()] if target.is_dir() else []
+    others = sorted(
+        each for each in there if each not in _FILES and not each.startswith(".")
+    )  # which a killed one left
     if others:
         raise UserError(f"{name}: holds {others[0]}, which no packed model has: give a new folder, such as models/mine")
     folder = places.find(run)
@@ -54,15 +59,22 @@ def pack(
         ends = [dataclasses.replace(model, detail=end) for end in (0.0, 1.0)]
         sets = dict(zip((places.WEIGHTS, places.DETAILED), ends))
     networks = {file: load(each) for file, each in sets.items()}
-    check_folder_for(target, "pack", is_folder=True)
-    for file in (places.DETAILED, places.DETAIL):  # of what had this name before
-        (target / file).unlink(missing_ok=True)
-    for file, network in networks.items():
-        save_weights(network, target / file, "float16")
-    if len(networks) > 1:
-        judges = config.portable(places.settings(model.detailed) or settings).perceptual
-        places.write_detail(target, model.detail, judges)
-    config.write(config.portable(settings), target / places.CONFIG)
+    check_folder(target, "pack")
+    try:
+        with contextlib.ExitStack() as stack:  # weights get their names once all are written
+            for file, network in networks.items():
+                save_weights(network, stack.enter_context(replacing(target / file)), "float16")
+            for file in (places.DETAILED, places.DETAIL):  # of what had this name before
+                (target / file).unlink(missing_ok=True)
+            if len(networks) > 1:
+                judges = config.portable(places.settings(model.detailed) or settings).perceptual
+                places.write_detail(target, model.detail, judges)
+            config.write(config.portable(settings), target / places.CONFIG)
+    except ValueError as error:
+        raise UserError(f"{run}: its weights cannot be kept ({error}): train on at a lower --learning-rate") from error
+    except (OSError, RuntimeError) as error:  # of HDF5, too
+        reason = of_the_disk(error) or one_line(error)
+        raise UserError(f"pack {name}: cannot be written ({reason}): choose another place") from error
     return target
 
 

@@ -18,7 +18,7 @@ from ssrvae_tf import __version__, command_line, config
 from ssrvae_tf.command_line import Folder
 from ssrvae_tf.errors import UserError, exit_cleanly
 from ssrvae_tf.loading import places
-from ssrvae_tf.photos.folders import check_not_swapped
+from ssrvae_tf.photos.folders import check_not_swapped, check_outside
 from ssrvae_tf.photos.samples import HEADS, sample_photos
 from ssrvae_tf.photos.writing import check_folder_for, write_picture
 from ssrvae_tf.reproduction import budget as budgets
@@ -82,6 +82,7 @@ def reproduce(
         UserError: for missing photos or networks, and a budget that no training takes.
     """
     spent = budgets.read(budget, changes or [])
+    check_outside(out, "--out", {"--hr": hr, "--lr": lr, "--lr-test": lr_test, "--lfw": lfw})
     check_folder_for(out, "--out", is_folder=True)
     if len(domain or []) != len(domain_test or []):
         raise UserError("--domain and --domain-test: one of each for each kind of faces: give as many of both")

@@ -73,7 +73,8 @@ def test_values_have_the_types_of_the_signature_and_null_is_a_name():
         ("a --out", "--out: expected one argument"),
         ("a --out b --max-megapixel 3", "--max-megapixel: no such option: did you mean max-megapixels?"),
         ("a --out b --ou c", "--ou: no such option: did you mean out?"),
-        ("a --out b --real c", "--real: no such option: there are"),
+        ("a --out b --real c", "--real: no such option: there are out, from,"),
+        ("a --out b --put c", "--put: no such option: did you mean out?"),
         ("a --out b --jobs 0", "--jobs 0: it must be a whole number, at least 1"),
         ("a --out b --jobs=two", "--jobs two: it must be a whole number, at least 1"),
         ("a --out b --jobs 3 --jobs=two", "--jobs two: it must be a whole number, at least 1"),
@@ -87,6 +88,10 @@ def test_a_mistake_is_one_line_that_says_what_came_and_what_is_wanted(words, mes
     with pytest.raises(UserError) as error:
         read(words)
     assert str(error.value).startswith(message) and "\n" not in str(error.value)
+
+
+def test_what_follows_two_dashes_is_no_option():
+    assert read("--out b -- -a.png --out --jobs=0")["inputs"] == ["-a.png", "--out", "--jobs=0"]
 
 
 def test_help_is_the_docstring(capsys):

@@ -71,6 +71,11 @@ def test_the_command_line_overrides_the_file_wherever_it_stands(order, tmp_path)
     assert (settings.epochs, settings.batch_size, settings.style_vae.filters) == (5, 4, 24)
 
 
+def test_a_file_of_comments_alone_sets_nothing(tmp_path):
+    (tmp_path / "own.yaml").write_text("# epochs: 3\n")
+    assert config.parse(["--config", str(tmp_path / "own.yaml"), "--epochs", "5"]).epochs == 5
+
+
 @pytest.mark.parametrize(
     ["words", "message"],
     [

@@ -206,6 +206,7 @@ def test_a_style_vae_is_measured_against_real_small_photos(models, photo_folder,
         (["--model", "faces-x4", "--features", "nowhere"], "--features nowhere: .* add --lr DIR"),
         (["--model", "faces-x4", "--framing", "centre"], "--framing centre: .* add --crop N"),
         (["--model", "faces-x4", "--out", "."], "a file for figures is wanted"),
+        (["--model", "faces-x4", "--out", "/dev/null"], "--out /dev/null: a device or a pipe"),
         (["--model", "faces-x4", "--out", "sheet.png"], "a file for figures is wanted"),
         (["--model", "faces-x4", "--out", "/proc/no/figures.json"], "cannot be written"),
         (["--model", "faces-x4", "--grid", "--crop", "64"], "--crop: not for --grid"),
@@ -236,6 +237,12 @@ def test_ill_typed_and_unknown_options_are_refused(models, photo_folder, options
     with pytest.raises(UserError, match=complaint) as caught:
         main(["--model", "faces-x4", "--hr", str(photo_folder), *options])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("grid", [[], ["--grid"]])
+def test_an_out_among_the_photos_is_refused(models, photo_folder, grid):
+    with pytest.raises(UserError, match=f"lies in --hr {photo_folder}, whose photos its pictures would be among"):
+        main(["--model", "faces-x4", "--hr", str(photo_folder), "--out", f"{photo_folder}/more/figures", *grid])
 
 
 def test_an_out_that_cannot_be_written_is_refused_before_anything_is_loaded(models, photo_folder, monkeypatch):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
@@ -119,6 +120,26 @@ def test_an_output_folder_that_cannot_be_used_is_told(photo_folder, tmp_path, mo
     (tmp_path / "other" / "diary.txt").write_text("")
     message = error_of(tiny("sr", photo_folder, tmp_path / "other"), monkeypatch)
     assert message == f"--out {tmp_path / 'other'}: not empty and not a run: give an empty or a new folder"
+
+
+@pytest.mark.parametrize("error", [OSError(28, os.strerror(28), "a"), RuntimeError(f"HDF5: {os.strerror(28)}, b")])
+def test_a_full_disk_is_told_and_that_the_run_goes_on(error, tmp_path, monkeypatch):
+    def full(settings):
+        raise error
+
+    monkeypatch.setattr(run_module, "_train", full)
+    told = f"--out {tmp_path}: cannot be written (No space left on device): make room, and the same command goes on"
+    assert error_of(tiny("sr", "", tmp_path), monkeypatch).startswith(told)
+
+
+@pytest.mark.parametrize("option", ["hr", "lr", "everyday", "val"])
+def test_a_run_among_its_photos_is_refused(option, photo_folder, tmp_path, monkeypatch):
+    out = tmp_path / "photos" / "runs" / "my_sr"
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "way").symlink_to(tmp_path / "photos")
+    settings = dataclasses.replace(tiny("sr", photo_folder, out), **{option: str(tmp_path / "way")})
+    assert f"--out {out}: lies in --{option} {tmp_path / 'way'}, whose photos" in error_of(settings, monkeypatch)
+    assert not out.exists()
 
 
 def test_a_run_of_other_settings_is_left_alone(photo_folder, tmp_path, monkeypatch):

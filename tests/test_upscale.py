@@ -301,6 +301,18 @@ def test_a_folder_that_cannot_be_written_in_does_not_stop_the_others(folder, pho
     assert photo.with_name("face_x4.png").exists() and "in: cannot be written" in capsys.readouterr().err
 
 
+def test_a_folder_in_the_place_of_a_result_is_told(photo, tmp_path, capsys):
+    (tmp_path / "out" / "face_x4.png").mkdir(parents=True)
+    assert run(photo, "--out", tmp_path / "out") == 1
+    assert "face_x4.png: cannot be written (Is a directory)" in capsys.readouterr().err
+
+
+def test_an_empty_word_among_others_is_told(photo, capsys):
+    assert run(photo, "") == 1
+    assert "error: .: a folder, a photo is wanted" in capsys.readouterr().err
+    assert names(photo.parent) == ["face.png", "face_x4.png"]
+
+
 def test_no_folder_is_made_for_a_photo_that_is_not_there(tmp_path):
     assert run(tmp_path / "gone" / "a.png") == 1
     assert not (tmp_path / "gone").exists()

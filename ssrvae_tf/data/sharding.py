@@ -23,7 +23,7 @@ from ssrvae_tf.data import shards, tfds_photos
 from ssrvae_tf.data.photo_set import prepared
 from ssrvae_tf.data.shards import Entry, Shard
 from ssrvae_tf.errors import UserError, one_line
-from ssrvae_tf.photos.files import Encoded
+from ssrvae_tf.photos.files import Encoded, unreadable
 from ssrvae_tf.photos.folders import find_photos
 from ssrvae_tf.photos.formats import open_image
 from ssrvae_tf.photos.jobs import in_order
@@ -181,7 +181,7 @@ class Sharding:
         except UserError as error:
             return str(error)
         except Exception as error:  # Pillow's plugins raise many kinds
-            return f"{source}: cannot be read ({one_line(error)}): repair or remove it"
+            return str(unreadable(source, error))
         if not kept:
             file = io.BytesIO()
             Image.fromarray(pixels).save(file, "PNG")
@@ -191,7 +191,7 @@ class Sharding:
 
     def _expected(self, size: int) -> float:
         """Bytes of a photo in its shard."""
-        return min(size, _PNG * self._size**2) if self._size else size
+        return max(1, min(size, _PNG * self._size**2) if self._size else size)
 
     def _put(self, name: str, data: bytes) -> None:
         part = shards.join(self._out, f".{name}.part")

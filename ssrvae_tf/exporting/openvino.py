@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -38,8 +39,12 @@ def export_openvino(model: keras.Model, path: str | os.PathLike) -> Path:
         spec = [tf.TensorSpec([None, None, None, 3], tf.float32, name="lr")]
         with saying(f"making {path}"):
             function = tf.function(lambda lr: {"sr": form(lr)}, input_signature=spec).get_concrete_function()
+            converted = runtime.convert_model(function)
             with replacing(path.with_suffix(".bin")) as numbers:
-                runtime.serialize(runtime.convert_model(function), os.fspath(part), os.fspath(numbers))
+                try:
+                    runtime.serialize(converted, os.fspath(part), os.fspath(numbers))
+                except RuntimeError as error:  # which does not tell what the system says
+                    raise OSError(errno.EIO, one_line(error)) from error
                 engine = OpenVINOEngine(part, model.scale, numbers=numbers)
                 apart = check_agreement(model, engine, f"--openvino {path}: it")
         print(f"largest difference to Keras {apart:.1e}")

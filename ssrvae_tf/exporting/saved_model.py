@@ -16,7 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from ssrvae_tf import config as configuration
 from ssrvae_tf.compat import plain
 from ssrvae_tf.config import FitConfig, SRNetworkSettings, StyleVAESettings
-from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.errors import UserError, of_the_disk, one_line
 from ssrvae_tf.exporting.networks import with_chunk
 from ssrvae_tf.exporting.photo_bytes import decode, encode
 from ssrvae_tf.exporting.warmup import example_photos, write_warmup
@@ -100,7 +100,7 @@ def export_saved_model(
         os.replace(part, target)
         _remove_old(base, target, keep)
     except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
+        reason = of_the_disk(error) or getattr(error, "strerror", None) or one_line(error)
         raise UserError(f"{target}: cannot be written ({reason}): choose another folder") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

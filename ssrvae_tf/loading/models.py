@@ -170,13 +170,17 @@ def save_weights(model: keras.Model, path: str | os.PathLike, dtype: str = "floa
 
     Raises:
         ValueError: if a weight is beyond float16.
+        OSError: if it cannot be written.
     """
-    with replacing(Path(path)) as part, tempfile.TemporaryDirectory() as folder:
+    file = io.BytesIO()  # HDF5 would not survive a disk that is full
+    with tempfile.TemporaryDirectory() as folder:
         whole = os.path.join(folder, "whole.weights.h5")
         model.save_weights(whole)
-        with h5py.File(whole) as source, h5py.File(part, "w") as target:
+        with h5py.File(whole) as source, h5py.File(file, "w") as target:
             for name in set(source) - {"optimizer"}:
                 _copy(source[name], target, name, dtype)
+    with replacing(Path(path)) as part:
+        part.write_bytes(file.getbuffer())
 
 
 def _copy(item: h5py.Group | h5py.Dataset, target: h5py.Group, name: str, dtype: str) -> None:

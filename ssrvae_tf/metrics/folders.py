@@ -72,8 +72,10 @@ def evaluate(
     by_distance = lr is not None
     smallest = WINDOW + 2 * convention.border
     least = model.scale if is_style_vae(model) else smallest
-    if side < least:
-        raise UserError(f"--crop {crop}: leaves {side} pixels at scale {model.scale}, {least} are needed: give more")
+    square = side if crop or by_distance else None
+    if square and side < least:
+        text = f"--crop {crop or side}: leaves {side} pixels at scale {model.scale}, {least} are needed: give more"
+        raise UserError(text)
     if is_style_vae(model) and not by_distance:
         raise UserError(f"--model {name} is a StyleVAE: give real small photos by --lr to compare its results with")
     if is_style_vae(model) and (embed or find):
@@ -89,7 +91,6 @@ def evaluate(
         check_not_swapped(find_photos(hr, "--hr", tell=False), find_photos(lr, "--lr", tell=False))
 
     draw: dict[str, Any] = {"limit": limit, "seed": seed, "minimum": 2 if by_distance else 1}
-    square = side if crop or by_distance else None
     hr_photos = read_hr(hr, square, model.scale, framing=framing, smallest=smallest, **draw)
     framed = (
         {"fit": f", shrunk to {square}", "centre": f", centres of {square} at full size"}[framing] if square else ""
@@ -241,7 +242,8 @@ def read_hr(
     framing: str = "fit",
     smallest: int = WINDOW,
 ) -> Photos:
-    """Sharp photos: crop x crop, or whole, cut to multiples of `scale`. Smaller ones are skipped.
+    """Sharp photos: crop x crop, or whole, cut to multiples of `scale`. Smaller ones are skipped, and those of one
+    colour.
 
     Args:
         framing: see `evaluate`.
@@ -253,10 +255,10 @@ def read_hr(
         if min(photo.shape[:2]) < least:
             raise UserError(f"{photo.shape[1]}x{photo.shape[0]}, must be at least {least} pixels on each side")
         if crop and framing == "fit":
-            return _fitted(photo, crop)
+            return _measurable(_fitted(photo, crop))
         sides = [crop or side // scale * scale for side in photo.shape[:2]]
         top, left = ((whole - side) // 2 for whole, side in zip(photo.shape, sides))
-        return photo[top : top + sides[0], left : left + sides[1]]
+        return _measurable(photo[top : top + sides[0], left : left + sides[1]])
 
     return Photos(folder, "--hr", prepare, limit, seed, minimum)
 
@@ -264,7 +266,7 @@ def read_hr(
 def read_whole(
     folder: str | Path, side: int, scale: int, limit: int | None = None, seed: int = 0, smallest: int = WINDOW
 ) -> Photos:
-    """Whole sharp photos, shrunk until no side is above `side`, cut to multiples of `scale`."""
+    """Whole sharp photos, shrunk until no side is above `side`, cut to multiples of `scale`; none of one colour."""
 
     def shrink(photo: np.ndarray) -> np.ndarray:
         image = Image.fromarray(photo)
@@ -272,7 +274,7 @@ def read_whole(
         height, width = (length // scale * scale for length in (image.height, image.width))
         if min(height, width) < smallest:
             raise UserError(f"{image.width}x{image.height}, must be at least {smallest} pixels on each side")
-        return np.asarray(image)[:height, :width]
+        return _measurable(np.asarray(image)[:height, :width])
 
     return Photos(folder, "--hr", shrink, limit, seed)
 
@@ -282,6 +284,14 @@ def read_small(
 ) -> Photos:
     """Real small photos, size x size: the centre square, resized (bicubic)."""
     return Photos(folder, what, lambda photo: _fitted(photo, size), limit, seed, minimum)
+
+
+def _measurable(photo: np.ndarray) -> np.ndarray:
+    """Raises UserError: for a photo of one colour. Bicubic gives it back to the bit, and the mean over all photos would
+    be infinite."""
+    if (photo == photo[0, 0]).all():
+        raise UserError(f"{photo.shape[1]}x{photo.shape[0]} of one colour: nothing can be told by it")
+    return photo
 
 
 def _fitted(photo: np.ndarray, side: int) -> np.ndarray:

@@ -161,7 +161,7 @@ class Grid:
             ("grid.json", json.dumps(content, indent=2, default=str) + "\n"),
         ):
             with replacing(folder / name) as part:
-                part.write_text(written)
+                part.write_text(written, "utf-8", "backslashreplace")  # names of photos may be in no encoding
         with replacing(folder / "grid.png") as part:
             self._heat_map().savefig(part, dpi=100)
         pictures, notes = [each for _, each in self.worst], [[what, "", "", ""] for what, _ in self.worst]

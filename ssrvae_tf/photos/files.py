@@ -89,7 +89,7 @@ def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
         several = f"{frames} frames or pages: only the first is taken" if frames > 1 and image.format != "MPO" else ""
         notes = "; ".join(filter(None, [photo.note, several]))
         photo.note = f"{path}: {notes}" if notes else ""
-        if (image.format or "").lower() in _SIXTEEN:
+        if (image.format or "").lower() in _SIXTEEN and image.mode != "LAB":  # of 8 bits, which libvips may not know
             deep = _by_vips(path)
             if deep.format != "uchar":
                 image.load()  # libvips passes over some damage
@@ -128,10 +128,11 @@ def read_photo(path: str | os.PathLike | Encoded, at_least: int | None = None) -
                 image.draft("RGB", (at_least, at_least))
             return np.array(_to_rgb(ImageOps.exif_transpose(image)))
     except Exception as error:  # Pillow's plugins raise many kinds on broken files
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: str | os.PathLike | Encoded, error: Exception) -> UserError:
+def unreadable(path: str | os.PathLike | Encoded, error: Exception) -> UserError:
+    """What is told of a photo whose reading ended in an error of other code."""
     unknown = isinstance(error, Image.UnidentifiedImageError)
     reason = "not a photo that Pillow reads" if unknown else one_line(error) or type(error).__name__
     todo = unknown and advice(os.path.splitext(str(path))[1]) or "repair or remove it"
@@ -197,7 +198,7 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image | pyvips.
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except Exception as error:  # Pillow's plugins raise many kinds on broken files
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _open(path: Path) -> Image.Image | pyvips.Image:

@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import Callable, Iterator, Sequence
+from typing import Callable, Iterator, Mapping, Sequence
 
 from PIL import Image
 
@@ -127,6 +127,25 @@ def check_not_swapped(
         )
 
 
+def check_outside(out: str | os.PathLike, option: str, folders: Mapping[str, str | os.PathLike | None]) -> None:
+    """Find out before the work that its pictures would lie among the photos, and be taken for some the next time.
+
+    Args:
+        option: that gave `out`.
+        folders: of photos, by the options that gave them. What is no folder is passed over.
+
+    Raises:
+        UserError: it names both options.
+    """
+    place = os.path.join(os.path.realpath(out), "")
+    for name, folder in folders.items():
+        if folder and os.path.isdir(folder) and place.startswith(os.path.join(os.path.realpath(folder), "")):
+            raise UserError(
+                f"{option} {out}: lies in {name} {folder}, whose photos its pictures would be among: choose another "
+                "place"
+            )
+
+
 def _usual_side(photos: list[Path] | list[int]) -> int | None:
     """The median of the shorter sides of some of the photos; None if none can be read."""
     chosen = photos[:: max(1, len(photos) // _LOOKED_AT)]
@@ -214,7 +233,7 @@ def find_sources(
             _tell_unread(word, unread)
             if deeper:
                 print(f"{word}: left out {deeper}", file=sys.stderr)
-        elif os.path.isdir(path):
+        elif os.path.isdir(word):
             continue  # named before, in other words
         elif os.path.exists(path) or not glob.has_magic(word):
             add(path, Path(path.name))  # one that is not there fails in its turn, and the others are done
@@ -279,12 +298,15 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
     def key(path: Path) -> str:  # some disks take a.png and A.png for one
         return os.path.join(path.parent.resolve(), path.name).casefold()
 
+    def marked(source: Source, path: Path) -> Path:
+        return path.with_name(f"{path.stem}_{zlib.crc32(os.fsencode(source.path)):08x}{path.suffix}")
+
     named = [(source, target(source, False), target(source, True)) for source in sources]
     keyed = [(source, plain, key(plain), apart, key(apart)) for source, plain, apart in named]
     makers: dict[str, set[Path]] = {}  # the sources whose result a file may be
-    for source, _, plain_key, _, apart_key in keyed:
-        makers.setdefault(plain_key, set()).add(source.path)
-        makers.setdefault(apart_key, set()).add(source.path)
+    for source, _, plain_key, apart, apart_key in keyed:
+        for each in (plain_key, apart_key, key(marked(source, apart))):
+            makers.setdefault(each, set()).add(source.path)
     keyed = [each for each in keyed if not makers.get(key(each[0].path), set()) - {each[0].path}]
     plain_counts = Counter(plain_key for _, _, plain_key, _, _ in keyed)
     apart_counts = Counter(apart_key for _, _, _, _, apart_key in keyed)
@@ -294,8 +316,7 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
         if plain_counts[plain_key] > 1:
             path = apart
             if apart_counts[apart_key] > 1:
-                mark = zlib.crc32(os.fsencode(source.path))
-                path = path.with_name(f"{path.stem}_{mark:08x}{path.suffix}")
+                path = marked(source, path)
         items.append(Item(source.path, path))
     return items
 

@@ -92,7 +92,7 @@ def undone(
         made: the record (`ssrvae_tf.photos.records`) of what makes an item now.
         overwrite: take all items.
     """
-    there = [] if overwrite else [item for item in items if os.path.exists(item.target)]
+    there = [] if overwrite else [item for item in items if os.path.isfile(item.target)]
     if not there:
         return items
     with ThreadPoolExecutor(jobs) as pool:

@@ -106,6 +106,8 @@ def check_folder_for(path: str | os.PathLike, option: str, is_folder: bool = Fal
         UserError: it names both.
     """
     folder = Path(path) if is_folder else Path(path).parent
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(f"{option} {path}: a device or a pipe, in whose place nothing is written: choose another name")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -70,7 +70,10 @@ class Budget:
         for given, known, where in ((self.networks, NETWORKS, "networks"), (self.srgan, _SRGAN, "srgan")):
             for name in given:
                 if name not in known:
-                    raise UserError(f"--budget: {where}.{name}: no such field{command_line.nearest(name, known)}")
+                    raise UserError(f"--budget: {where}.{name}: no such field{command_line.nearest(str(name), known)}")
+        for name, value in self.networks.items():
+            if not isinstance(value, dict):
+                raise UserError(f"--budget: networks.{name} is {value!r}: fields are wanted, each as `name: value`")
         style = config.from_dict(self.of_style())
         for network in NETWORKS:
             settings = config.from_dict(self.of_network(network))
@@ -94,6 +97,8 @@ def read(given: str, changes: Iterable[str] = ()) -> Budget:
     if path is None:
         raise UserError(f"--budget {given}: no such file: give a YAML file, or one of {', '.join(sorted(known))}")
     values = config.read_yaml(path, "--budget")
+    if not isinstance(values, dict):
+        raise UserError(f"--budget {given}: {str(values)[:40]!r} is in it: fields are wanted, each as `name: value`")
     names = [field.name for field in dataclasses.fields(Budget)]
     for change in changes:
         name, equals, value = change.partition("=")

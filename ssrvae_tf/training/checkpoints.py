@@ -12,6 +12,8 @@ import tensorflow as tf
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.training.averages import Averages
 
+_LIST = "checkpoint"  # TensorFlow's name for it
+
 
 class Checkpoints:
     """Weights, their averages, optimizers, discriminators, and the steps made, which are the data's position too.
@@ -32,12 +34,14 @@ class Checkpoints:
             adversary=adversary.state if adversary else {},
         )
         self._stepper = model.stepper
+        if folder.is_dir() and not _listed(folder):
+            (folder / _LIST).unlink(missing_ok=True)  # an empty one, with which there would be no manager
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=2)
 
     @staticmethod
     def newest_step(folder: Path) -> int:
         """The step of the newest checkpoint, 0 if there is none."""
-        path = tf.train.latest_checkpoint(str(folder))
+        path = _newest(folder)
         return int(path.rsplit("-", 1)[1]) if path else 0
 
     @staticmethod
@@ -47,7 +51,7 @@ class Checkpoints:
         Raises:
             UserError: if it does not.
         """
-        path, run = tf.train.latest_checkpoint(str(folder)), folder.parent
+        path, run = _newest(folder), folder.parent
         with _telling_damage(path):
             if path and not any(name.startswith("steppers/") for name, _ in tf.train.list_variables(path)):
                 raise UserError(
@@ -61,7 +65,7 @@ class Checkpoints:
         Raises:
             UserError: if it is damaged.
         """
-        path = tf.train.latest_checkpoint(str(folder))
+        path = _newest(folder)
         if not path:
             return
         with _telling_damage(path):
@@ -69,6 +73,21 @@ class Checkpoints:
 
     def save(self) -> None:
         self._manager.save(self._stepper.done)
+
+
+def _newest(folder: Path) -> str | None:
+    """The newest checkpoint, None if there is none. Without the list that TensorFlow keeps of them, which is lost where
+    the power fails while it is written, it is that of the greatest number: each is whole once it has its index."""
+    found = [str(path.with_suffix("")) for path in folder.glob("ckpt-*.index")]
+    return _listed(folder) or max(found, key=lambda path: int(path.rsplit("-", 1)[1]), default=None)
+
+
+def _listed(folder: Path) -> str | None:
+    """The newest checkpoint by that list; None if there is none, or it is damaged."""
+    try:
+        return tf.train.latest_checkpoint(str(folder))
+    except ValueError:  # an empty one; other damage is logged
+        return None
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.writing import replacing
 
 
@@ -14,14 +15,20 @@ class Table:
     Args:
         path: of the file, which need not be there yet.
         last: rows beyond this number are dropped: a run that goes on from an earlier checkpoint makes them again.
+
+    Raises:
+        UserError: if the file is damaged.
     """
 
     def __init__(self, path: Path, last: int):
         self._path, self.rows = path, []
         if path.exists():
-            with path.open(newline="") as file:
-                rows = list(csv.DictReader(file))
-            self.rows = [row for row in rows if int(next(iter(row.values()))) <= last]
+            try:
+                with path.open(newline="") as file:
+                    rows = list(csv.DictReader(file))
+                self.rows = [row for row in rows if int(next(iter(row.values()))) <= last]
+            except (ValueError, TypeError, csv.Error) as error:
+                raise UserError(f"{path}: not the figures of a run: restore the file, or move it away") from error
             if len(self.rows) < len(rows):
                 self._write()
 

@@ -24,7 +24,7 @@ from ssrvae_tf import config as configuration
 from ssrvae_tf.compat import check_going_on
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, sources, sr_batches, style_batches
-from ssrvae_tf.errors import UserError
+from ssrvae_tf.errors import UserError, of_the_disk
 from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
 from ssrvae_tf.loading.saved_models import feature_levels
@@ -32,7 +32,7 @@ from ssrvae_tf.metrics import Features
 from ssrvae_tf.models.adversarial import Adversary
 from ssrvae_tf.models.baselines import SRGANDiscriminator
 from ssrvae_tf.photos.files import read_photo
-from ssrvae_tf.photos.folders import check_not_swapped
+from ssrvae_tf.photos.folders import check_not_swapped, check_outside
 from ssrvae_tf.photos.samples import sample_photos
 from ssrvae_tf.photos.writing import remove_parts
 from ssrvae_tf.training import held_back, pictures
@@ -79,18 +79,21 @@ def fit(settings: FitConfig) -> keras.Model:
 
     Raises:
         UserError: for missing or too few photos, a folder that holds another run, or a finished one of other photos,
-            figures that are not finite, and when one of several workers is gone.
+            figures that are not finite, a disk that takes no more, and when one of several workers is gone.
         KeyboardInterrupt: after Ctrl-C, when all is saved.
         SystemExit: after SIGTERM, when all is saved, with code 143.
     """
     settings = _first_look(configuration.with_place(settings))
     with _precision(settings.precision), _telling_lost_workers(settings.out), _telling_unread_photos():
-        _train(settings)
+        with _telling_a_full_disk(settings.out):
+            _train(settings)
     return loading.load(settings.out)
 
 
 def _train(settings: FitConfig) -> None:
     out = Path(settings.out)
+    places_of_photos = {f"--{name}": getattr(settings, name) for name in ("hr", "lr", "everyday")}
+    check_outside(out, "--out", {**places_of_photos, "--val": settings.val if isinstance(settings.val, str) else None})
     previous = _previous(out, settings)
     steps = settings.steps_per_epoch or (previous and previous.steps_per_epoch)
     done = Checkpoints.newest_step(out / "checkpoints")
@@ -259,6 +262,20 @@ def _telling_unread_photos():
         if not told:
             raise
         raise UserError(told[1].strip()) from error
+
+
+@contextlib.contextmanager
+def _telling_a_full_disk(out: str):
+    """What was saved before is whole."""
+    try:
+        yield
+    except (OSError, RuntimeError, tf.errors.ResourceExhaustedError) as error:  # RuntimeError is HDF5's
+        said = of_the_disk(error)
+        if not said:
+            raise
+        raise UserError(
+            f"--out {out}: cannot be written ({said}): make room, and the same command goes on from the last checkpoint"
+        ) from error
 
 
 def _previous(out: Path, settings: FitConfig) -> FitConfig | None:

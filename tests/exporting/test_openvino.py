@@ -9,6 +9,7 @@ from tiny_runs import small_style_vae
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting import networks
 from ssrvae_tf.exporting.openvino import export_openvino
+from ssrvae_tf.loading import openvino_files
 from ssrvae_tf.models import EDSR
 
 
@@ -16,6 +17,15 @@ from ssrvae_tf.models import EDSR
 def test_two_files_are_written_once_they_agree_with_keras(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(networks, "_MOST", -1.0)
     with pytest.raises(UserError, match=r"a.xml: it differs from Keras by .*: not written"):
+        export_openvino(EDSR(2, 8, 1), tmp_path / "a.xml")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+
+    def full(*given):
+        raise RuntimeError("basic_ios::clear: iostream error")  # all that OpenVINO says
+
+    monkeypatch.setattr(openvino_files.openvino(), "serialize", full)
+    with pytest.raises(UserError, match=r"a.xml: cannot be written \(basic_ios"):
         export_openvino(EDSR(2, 8, 1), tmp_path / "a.xml")
     assert not list(tmp_path.iterdir())
     monkeypatch.undo()

@@ -265,9 +265,16 @@ def test_versions_follow_each_other_and_the_newest_stay(quick, tmp_path):
         export_saved_model(None, tmp_path, version=7)
 
 
-def test_nothing_stays_of_an_export_that_fails(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        tf.errors.ResourceExhaustedError(None, None, "/a/long/way" * 50 + "; No space left on device"),
+    ],
+)
+def test_nothing_stays_of_an_export_that_fails(error, tmp_path, monkeypatch):
     def full(*arguments):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(saved_model, "_write_source", full)
     with pytest.raises(UserError, match=r"models/1: cannot be written \(No space left on device\)"):

@@ -15,6 +15,7 @@ from ssrvae_tf.inference.engines import KerasEngine, engine
 from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
 from ssrvae_tf.models import EDSR
+from ssrvae_tf.photos import writing
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +157,26 @@ def test_a_folder_of_anything_else_is_left_as_it_is(runs, tmp_path):
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
     with pytest.raises(UserError, match="metrics.csv: cannot be written .*: choose another place"):
         pack.pack(runs[0], str(run / "metrics.csv"))
+
+
+def test_what_cannot_be_packed_leaves_what_was_there(runs, pair, tmp_path):
+    packed = pack.pack(str(pair), f"{tmp_path}/packed")
+    before = {path.name: path.read_bytes() for path in packed.iterdir()}
+    large = shutil.copytree(runs[1], tmp_path / "large")
+    model = load(large)
+    model.set_weights([value + 1e6 for value in model.get_weights()])
+    loading.save_weights(model, large / places.WEIGHTS)
+    with pytest.raises(UserError, match="weights cannot be kept .* is not finite in float16"):
+        pack.pack(runs[0], str(packed), str(large))
+    assert {path.name: path.read_bytes() for path in packed.iterdir()} == before
+
+
+def test_what_a_killed_pack_left_is_in_nobodys_way(runs, tmp_path):
+    (tmp_path / "packed").mkdir()
+    left = tmp_path / "packed" / f".model.weights.{writing.machine()}.999999999.part.h5"
+    left.write_text("half")
+    packed = pack.pack(runs[0], f"{tmp_path}/packed")
+    assert {path.name for path in packed.iterdir()} == {places.CONFIG, places.WEIGHTS}
 
 
 def test_a_pair_says_whose_features_taught_its_detailed_set(runs, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -80,6 +81,20 @@ def test_weights_beyond_float16_are_refused_and_the_old_file_stays(tmp_path):
         loading.save_weights(model, tmp_path / "model.weights.h5", "float16")
     assert all(np.array_equal(value, before[name]) for name, value in weights(tmp_path).items())
     assert [path.name for path in tmp_path.iterdir()] == ["model.weights.h5"]
+
+
+def test_a_full_disk_is_an_error_of_the_system_and_the_old_weights_stay(tmp_path, monkeypatch):
+    model = loading.build(tiny("sr", "hr", "out"))
+    loading.save_weights(model, tmp_path / "model.weights.h5")
+    before = (tmp_path / "model.weights.h5").read_bytes()
+
+    def full(self, data):
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)  # not HDF5's own errors, after which Python may crash
+    with pytest.raises(OSError, match="No space left on device"):
+        loading.save_weights(model, tmp_path / "model.weights.h5")
+    assert (tmp_path / "model.weights.h5").read_bytes() == before and len([*tmp_path.iterdir()]) == 1
 
 
 def test_what_is_no_model_is_told(run):

@@ -10,6 +10,7 @@ from ssrvae_tf.data import PhotoSet
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.metrics import folders
 from ssrvae_tf.metrics.folders import evaluate, evaluate_grid, read_hr, read_small, read_whole
+from ssrvae_tf.metrics.image_quality import Convention
 from ssrvae_tf.photos.files import read_photo
 
 
@@ -42,7 +43,8 @@ def test_a_centre_is_at_full_size(tmp_path):
 
 def test_a_large_face_stays_whole_as_in_training(tmp_path):
     photo = np.zeros((120, 96, 3), np.uint8)
-    photo[12:108] = 200  # the middle of 96 x 96, with an eye in each corner
+    photo[12:108] = 200  # the middle of 96 x 96, with an eye in each corner and a nose
+    photo[60, 48] = 201
     for top, left in ((12, 0), (12, 88), (100, 0), (100, 88)):
         photo[top : top + 8, left : left + 8] = 50
     Image.fromarray(photo).save(tmp_path / "a.png")
@@ -65,6 +67,21 @@ def test_a_large_face_stays_whole_as_in_training(tmp_path):
 )
 def test_the_title_says_how_photos_were_framed(photo_folder, given, title):
     assert evaluate(Model(), photo_folder, limit=1, **given).title.endswith(title)
+
+
+def test_a_border_is_measured_against_the_photos_where_these_are_whole(photo_folder):
+    wide = Convention(border=60)
+    assert len(evaluate(Model(), photo_folder, limit=1, convention=wide).rows) == 2
+    with pytest.raises(UserError, match="--crop 128: leaves 128 pixels at scale 4, 131 are needed"):
+        evaluate(Model(), photo_folder, crop=128, convention=wide)
+
+
+def test_photos_of_one_colour_tell_nothing(photo_folder, tmp_path, capsys):
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "blank.png")
+    Image.open(photo_folder / "01.png").crop((0, 0, 40, 40)).save(tmp_path / "face.png")
+    for read in (read_hr(tmp_path, None, 4), read_hr(tmp_path, 24, 4), read_whole(tmp_path, 32, 4)):
+        assert len(list(read)) == 1 and read.names == ["face.png"]
+        assert "blank.png: " in (said := capsys.readouterr().err) and "of one colour: nothing can be told" in said
 
 
 def test_whole_photos_are_shrunk_to_a_longest_side_and_keep_their_names(photo_folder):

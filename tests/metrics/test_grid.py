@@ -101,6 +101,12 @@ def test_means_are_of_the_usual_ways_alone():
     assert found.means["one"] == found.cells["one", "clean"]["gain"]
 
 
+def test_names_in_no_encoding_are_written(tmp_path):
+    (photo, *_) = photos()["one"].values()
+    grid(enlarge, {"one": {"\udcff.png": photo}}, 4, ("clean",)).write(tmp_path)
+    assert all("\\udcff.png" in (tmp_path / f"grid.{kind}").read_text() for kind in ("md", "csv", "json"))
+
+
 def test_it_is_written_as_tables_and_pictures(tmp_path):
     found = grid(lambda lr: np.roll(enlarge(lr), 1, 0), photos(), 4, ("clean", "noise 10"))
     found.settings = {"model": "rolled"}

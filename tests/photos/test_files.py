@@ -54,6 +54,7 @@ def profile(name="sRGB"):
         ("CMYK", "a.jpg", {}, 3, "uint8"),
         ("CMYK", "a.tif", {}, 3, "uint8"),
         ("YCbCr", "a.jpg", {}, 3, "uint8"),
+        ("LAB", "a.tif", {}, 3, "uint8"),
         ("RGB", "a.bmp", {}, 3, "uint8"),
         ("F", "a.tif", {}, 1, "uint16"),
     ],

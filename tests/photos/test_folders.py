@@ -201,6 +201,12 @@ def test_earlier_results_that_tell_kinds_apart_are_left_out():
     assert targets(["a.png", "a.jpg", *earlier], None) == earlier
 
 
+def test_earlier_results_with_a_mark_are_left_out():
+    names = ["a.png", "A.png", "b/a.png"]
+    earlier = targets(names, None)
+    assert targets([*names, *earlier], None) == earlier
+
+
 def test_a_mark_tells_photos_of_one_name_apart_whichever_are_there():
     def all_in(names):
         sources = [Source(Path(name), Path(Path(name).name)) for name in names]

@@ -152,7 +152,10 @@ def test_a_network_that_cannot_judge_ends_it_before_anything_is_trained(tmp_path
         ({"set": "sr.epocs=3"}, "epocs: no such field: did you mean epochs?"),
         ({"set": "sr.epochs"}, "--set sr.epochs: NAME=VALUE is wanted"),
         ({"set": "seeds=0"}, "--budget: seeds is 0: a whole number, at least 1, is wanted"),
+        ({"set": "networks.edsr=3"}, "--budget: networks.edsr is 3: fields are wanted, each as `name: value`"),
+        ({"budget": "list.yaml"}, "--budget list.yaml: '[]' is in it: fields are wanted, each as `name: value`"),
         ({"set": "held_back=9"}, "10 photos, of which the budget holds 9 back: at least 4 must be left"),
+        ({"out": "lr/made"}, "--out lr/made: lies in --lr lr, whose photos its pictures would be among"),
         ({"lr_test": "lr"}, "--lr and --lr-test share 8 photos, such as "),
         ({"weights": "faces-x5"}, "faces-x5: no such model"),
         ({"weights": "faces-style"}, "--weights faces-style: no network that enlarges by 4"),
@@ -167,6 +170,7 @@ def test_what_cannot_be_done_is_told_in_a_line_before_anything_is_trained(change
     for name in ("colours", "levels"):
         Path(name).mkdir()
         Path(name, "saved_model.pb").touch()
+    Path("list.yaml").write_text("[]")
     monkeypatch.setattr("ssrvae_tf.reproduction.work.go_through", lambda *given: pytest.fail("it was begun"))
     with pytest.raises(UserError) as error:
         reproduce.main(options(Path(), **change))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from ssrvae_tf.errors import UserError
 from ssrvae_tf.training.records import Table
 
 
@@ -16,3 +19,12 @@ def test_rows_after_the_restored_one_are_cut_and_new_columns_join(tmp_path):
     assert path.read_text().split()[1:] == ["1,0.5,", "2,0.125,21.0"]
     assert Table(path, 9).column("psnr") == again.column("psnr") == {2: 21.0}
     assert [each.name for each in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+@pytest.mark.parametrize("text", [b"epoch;loss\n1;0,5\n", b"\0\0\0\n\0\0", b"\xff\xfe\n\xff", b"\n\n1,2\n"])
+def test_damaged_figures_are_told_and_stay(text, tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(text)
+    with pytest.raises(UserError, match="metrics.csv: not the figures of a run: restore the file, or move it away"):
+        Table(path, 9)
+    assert path.read_bytes() == text
