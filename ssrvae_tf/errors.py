@@ -60,7 +60,7 @@ def exit_cleanly(main: Callable[[], int | None]) -> None:
         _print_nowhere()
         path = getattr(error, "filename", None)
         told = f"{path}: {said}" if path else one_line(error)
-        print(f"error: {told}: make room there, or choose another place", file=sys.stderr)
+        print(f"error: {told}: make room, give permission, or choose another place", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -36,7 +36,7 @@ def test_a_reader_that_has_gone_ends_it_without_a_word(lines):
 )
 def test_a_full_disk_is_told_in_one_line(error, told):
     done = ending(f"raise {error}")
-    wanted = f"error: {told}: make room there, or choose another place\n"
+    wanted = f"error: {told}: make room, give permission, or choose another place\n"
     assert (done.returncode, done.stderr) == (2, wanted)
 
 
