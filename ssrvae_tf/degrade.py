@@ -61,7 +61,7 @@ def degrade_files(
     sharp, pairs = Path(out, "HR"), Path(out, "LR")
     if os.path.realpath(hr) in (os.path.realpath(sharp), os.path.realpath(pairs)):
         raise UserError(f"--out {out}: its HR/ and LR/ are for results, --hr is one of them: choose another folder")
-    sources, _ = folders.find_sources([os.fspath(hr)], recursive, [sharp, pairs])
+    sources, failed = folders.find_sources([os.fspath(hr)], recursive, [sharp, pairs])
     styles = folders.find_photos(real, "--from") if real is not None else None
     if styles:
         folders.check_not_swapped([source.path for source in sources], styles, lr_option="--from")
@@ -83,7 +83,7 @@ def degrade_files(
         folders.check_folder(folder, "--out")
         folders.check_folder(sharp / folder.relative_to(small), "--out")
 
-    outcome, digest = photo_jobs.Outcome(), identity(style)
+    outcome, digest = photo_jobs.Outcome(failed=failed), identity(style)
     looks = styles and records.of_photos((path.relative_to(real).as_posix(), folders.size_of(path)) for path in styles)
 
     def made(item):

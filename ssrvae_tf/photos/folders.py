@@ -50,37 +50,52 @@ def find_photos(folder: str | os.PathLike, what: str = "", tell: bool = True) ->
     if not os.path.isdir(folder):
         kind = "a file, not a folder" if os.path.exists(folder) else "no such folder"
         raise UserError(f"{label}: {kind}: give a folder of photos")
-    photos, unread = _files(folder)
+    photos, unread, closed = _files(folder)
     if not photos:
-        raise UserError(f"{label}: no photos found{_no_photos(unread)}")
+        raise UserError(closed[0] if closed else f"{label}: no photos found{_no_photos(unread)}")
     if tell:
         _tell_unread(label, unread)
+        for line in closed:
+            print(line, file=sys.stderr)
     return photos
 
 
 def _files(
     folder: str | os.PathLike, recursive: bool = True, pruned: Callable[[str], bool] = lambda folder: False
-) -> tuple[list[Path], list[Path]]:
-    """Photos in a folder, sorted, and those of kinds that cannot be read here.
+) -> tuple[list[Path], list[Path], list[str]]:
+    """Photos in a folder, sorted, those of kinds that cannot be read here, and a line for each folder that cannot be.
 
     Args:
         recursive: also in folders in it, save those that are `pruned`.
     """
-    photos, unread = [], []
-    for parent, names in _walk(folder, recursive, pruned):
+    photos, unread, closed = [], [], []
+
+    def tell(error: OSError) -> None:
+        closed.append(f"{error.filename}: cannot be looked into ({error.strerror}): its photos are left out")
+
+    for parent, names in _walk(folder, recursive, pruned, tell):
         for name in names:
             kind = os.path.splitext(name)[1].lower()
             if kind in suffixes():
                 photos.append(Path(parent, name))
             elif advice(kind):
                 unread.append(Path(parent, name))
-    return sorted(photos), sorted(unread)
+    return sorted(photos), sorted(unread), closed
 
 
-def _walk(folder: str | os.PathLike, recursive: bool, pruned: Callable[[str], bool]) -> Iterator[tuple[str, list[str]]]:
-    """(folder, names of files) of a folder and of those in it, once each. Hidden ones are passed over."""
+def _walk(
+    folder: str | os.PathLike,
+    recursive: bool,
+    pruned: Callable[[str], bool],
+    tell: Callable[[OSError], None] | None = None,
+) -> Iterator[tuple[str, list[str]]]:
+    """(folder, names of files) of a folder and of those in it, once each. Hidden ones are passed over.
+
+    Args:
+        tell: is called with the error of each that cannot be read.
+    """
     seen = set()
-    for parent, children, names in os.walk(os.fspath(folder), followlinks=True):
+    for parent, children, names in os.walk(os.fspath(folder), onerror=tell, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:  # a link may lead back up
             children.clear()
@@ -203,7 +218,7 @@ def find_sources(
         apart_from: folders whose files are results, not photos, if they lie in a named folder.
 
     Returns:
-        the photos, and a line for each folder and glob that holds none.
+        the photos, and a line for each folder and glob that holds none, or cannot be read.
 
     Raises:
         UserError: if there is no photo at all.
@@ -223,12 +238,14 @@ def find_sources(
         path = Path(word)
         if word in folders.values():
             below = Path(path.resolve().name) if len(folders) > 1 else Path()
-            photos, unread = _files(path, recursive, no_photos)
+            photos, unread, closed = _files(path, recursive, no_photos)
+            failed += closed
             for photo in photos:
                 add(photo, below / photo.relative_to(path))
             deeper = "" if recursive else _deeper(path, results | folders.keys())
             if not photos:
-                failed.append(f"{word}: no photos found{f', but {deeper}' if deeper else _no_photos(unread)}")
+                if not closed:
+                    failed.append(f"{word}: no photos found{f', but {deeper}' if deeper else _no_photos(unread)}")
                 continue
             _tell_unread(word, unread)
             if deeper:

@@ -35,6 +35,25 @@ def test_a_link_that_leads_back_up_ends(tmp_path):
     assert find_photos(tmp_path) == [tmp_path / "a" / "1.png"]
 
 
+def test_a_folder_that_cannot_be_read_is_told_and_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
+    make(tmp_path, "a.png", "closed/b.png")
+    scandir = os.scandir
+
+    def refused(path):  # by the system, of which the tests' user may be the administrator
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    told = f"{tmp_path / 'closed'}: cannot be looked into (Permission denied): its photos are left out"
+    assert find_photos(tmp_path) == [tmp_path / "a.png"] and capsys.readouterr().err == f"{told}\n"
+    sources, failed = find_sources([str(tmp_path)], recursive=True)
+    assert [source.path.name for source in sources] == ["a.png"] and failed == [told]
+    for finding in (find_photos, lambda folder: find_sources([str(folder)])):
+        with pytest.raises(UserError, match=r"^.*closed: cannot be looked into \(Permission denied\)"):
+            finding(tmp_path / "closed")
+
+
 def test_a_missing_folder_a_file_and_an_empty_folder_are_named(tmp_path):
     make(tmp_path, "x.png")
     with pytest.raises(UserError, match="--lr .*absent: no such folder"):
