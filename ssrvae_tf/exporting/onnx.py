@@ -48,5 +48,5 @@ def export_onnx(model: keras.Model, path: str | os.PathLike, detail: float | Non
             session = onnxruntime.InferenceSession(os.fspath(part), providers=["CPUExecutionProvider"])
             (name,) = (each.name for each in session.get_inputs())
             apart = check_agreement(model, lambda lr: session.run(None, {name: lr})[0], f"--onnx {path}: onnxruntime")
-        print(f"largest difference to Keras {apart:.1e}")
+    print(f"largest difference to Keras {apart:.1e}")
     return path

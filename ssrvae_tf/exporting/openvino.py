@@ -47,5 +47,5 @@ def export_openvino(model: keras.Model, path: str | os.PathLike) -> Path:
                     raise OSError(errno.EIO, one_line(error)) from error
                 engine = OpenVINOEngine(part, model.scale, numbers=numbers)
                 apart = check_agreement(model, engine, f"--openvino {path}: it")
-        print(f"largest difference to Keras {apart:.1e}")
+    print(f"largest difference to Keras {apart:.1e}")
     return path

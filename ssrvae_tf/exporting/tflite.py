@@ -66,10 +66,10 @@ def export_tflite(
                 file = with_metadata(file, model.name, what, __version__, "Apache-2.0; weights: research only")
                 part.write_bytes(file)
                 compared = _compared(model, part, pairs)
-            print(compared)
         except MemoryError as error:
             size = "--fixed-size {}x{}".format(*fixed_size) if fixed_size else f"--tflite {path}"
             raise UserError(f"{size}: it takes more memory than there is ({error}): take a smaller one") from error
+    print(compared)
     return path
 
 
