@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 from importlib.metadata import version
 from pathlib import Path
 
@@ -151,7 +152,7 @@ class SavedModelEngine:
 
 
 class TFLiteEngine:
-    """A TFLite file, on all processor cores.
+    """A TFLite file, on all processor cores. Threads may share it, which it serves one after the other.
 
     Raises:
         UserError: if it cannot be read, has operators that are not built in, or does not take and give photos.
@@ -161,7 +162,7 @@ class TFLiteEngine:
     def __init__(self, path: str | os.PathLike):
         from ssrvae_tf.loading.tflite_files import interpreter
 
-        self._path = path
+        self._path, self._lock = path, threading.Lock()  # an interpreter holds one photo
         try:
             self._interpreter = interpreter(path)
             self.runtime = "LiteRT" if "litert" in type(self._interpreter).__module__ else "TensorFlow Lite"
@@ -184,7 +185,8 @@ class TFLiteEngine:
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         # One photo at a time: a file may have a fixed batch of 1, and gains nothing from a larger one.
-        return np.concatenate([self._one(photo[None]) for photo in lr] or [nothing(lr, self.scale)])
+        with self._lock:
+            return np.concatenate([self._one(photo[None]) for photo in lr] or [nothing(lr, self.scale)])
 
     def _one(self, photo):
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ _SIDE_BY_SIDE = 8  # tiles, each with a part of the cores
 
 
 class OpenVINOEngine:
-    """A file that `ssrvae_tf.exporting.openvino` wrote. Tiles that come together run side by side, one on all cores.
+    """A file that `ssrvae_tf.exporting.openvino` wrote. Tiles that come together run side by side, one on all cores;
+    threads may share it, which it serves one after the other.
 
     Args:
         file: NAME.xml.
@@ -47,6 +49,7 @@ class OpenVINOEngine:
         self._file, self._numbers = os.fspath(file), os.fspath(numbers or Path(file).with_suffix(".bin"))
         self._seen = collections.Counter()  # tiles by size
         self._queues = collections.OrderedDict()  # by size and tiles side by side
+        self._lock = threading.Lock()
         self._opened()  # a damaged file is told now
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
@@ -59,11 +62,12 @@ class OpenVINOEngine:
             sr[index] = request.get_output_tensor().data[0]
 
         try:
-            queue = self._queue(lr.shape[1:3], len(lr))
-            queue.set_callback(keep)
-            for index, tile in enumerate(lr):
-                queue.start_async({0: tile[None]}, index)
-            queue.wait_all()
+            with self._lock:
+                queue = self._queue(lr.shape[1:3], len(lr))
+                queue.set_callback(keep)
+                for index, tile in enumerate(lr):
+                    queue.start_async({0: tile[None]}, index)
+                queue.wait_all()
         except RuntimeError as error:
             if NO_MEMORY.search(str(error)):
                 raise MemoryError(one_line(error)) from error

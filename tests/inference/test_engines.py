@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -233,6 +234,15 @@ def test_no_photos_give_no_photos(kind, tmp_path):
         made = upscale(np.zeros((0, 9, 8, 3), dtype), opened)
         assert made.shape == (0, 18, 16, 3) and made.dtype == dtype
     assert opened(np.zeros((2, 9, 8, 3), np.float32)).shape == (2, 18, 16, 3)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_threads_may_share_a_tflite_file(tmp_path):
+    opened = engine(converted(twice, tmp_path / "a.tflite"))
+    photos = [np.random.default_rng(i).random((1, 100 + i, 90, 3), np.float32) for i in range(40)]
+    with ThreadPoolExecutor(4) as threads:
+        for photo, made in zip(photos, threads.map(opened, photos)):
+            np.testing.assert_array_equal(made, twice(photo))
 
 
 @pytest.mark.parametrize("kind", ["model", "export"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import numpy as np
@@ -52,6 +53,13 @@ def test_it_gives_what_keras_gives_for_photos_of_all_sizes(opened, keras_engine,
         made = opened(lr)
         assert made.dtype == np.float32
         np.testing.assert_allclose(made, keras_engine(lr), atol=2e-5)
+
+
+def test_threads_may_share_an_engine(opened, keras_engine):
+    photos = [np.random.default_rng(i).random((1, 20 + i % 3, 24, 3), np.float32) for i in range(12)]
+    with ThreadPoolExecutor(4) as threads:
+        for photo, made in zip(photos, threads.map(opened, photos)):
+            np.testing.assert_allclose(made, keras_engine(photo), atol=2e-5)
 
 
 @pytest.mark.onednn
