@@ -227,7 +227,7 @@ class StyleVAE(keras.Model):
             tf.Variable(0.0, trainable=False, name=name, aggregation=tf.VariableAggregation.MEAN)
             for name in ("log_average", "log_average_synthetic")
         )
-        self._build_optimizers()
+        self.build_optimizers()
 
     def build_networks(self) -> None:
         """Create all variables that a use of the model needs."""
@@ -237,7 +237,8 @@ class StyleVAE(keras.Model):
         self.call((tf.zeros([1, side, side, 3]), tf.zeros([1, self.lr_size, self.lr_size, 3])))
         self.built = True
 
-    def _build_optimizers(self) -> None:
+    def build_optimizers(self) -> None:
+        """Create all variables that training needs; `compile` does it."""
         self.build_networks()
         faces = tf.zeros([2, self.lr_size, self.lr_size, 3])
         for critic in self.critics:
