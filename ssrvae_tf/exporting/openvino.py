@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -39,7 +41,7 @@ def export_openvino(model: keras.Model, path: str | os.PathLike) -> Path:
         spec = [tf.TensorSpec([None, None, None, 3], tf.float32, name="lr")]
         with saying(f"making {path}"):
             function = tf.function(lambda lr: {"sr": form(lr)}, input_signature=spec).get_concrete_function()
-            converted = runtime.convert_model(function)
+            converted = _converted(runtime, function)
             with replacing(path.with_suffix(".bin")) as numbers:
                 try:
                     runtime.serialize(converted, os.fspath(part), os.fspath(numbers))
@@ -49,3 +51,13 @@ def export_openvino(model: keras.Model, path: str | os.PathLike) -> Path:
                 apart = check_agreement(model, engine, f"--openvino {path}: it")
     print(f"largest difference to Keras {apart:.1e}")
     return path
+
+
+def _converted(runtime: Any, function: Any) -> Any:
+    """By way of a SavedModel: OpenVINO 2026.4 reads no function on Python 3.13, where what one `exec` imports is not
+    there for the next."""
+    keeper = tf.Module()
+    keeper.kept = list(function.variables)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(keeper, folder, function)
+        return runtime.convert_model(folder)

@@ -144,7 +144,8 @@ def _cause(error: BaseException) -> str:
         error = beneath
     if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
         return "what does is not HTTP"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = getattr(error, "strerror", None) or getattr(error, "reason", None)  # of an OSError, of a UnicodeError
+    return str(said or error) or type(error).__name__
 
 
 class _RetryWhereSafe(Retry):
