@@ -105,8 +105,8 @@ def evaluate(
     if out and not grid and (Path(out).is_dir() or out.lower().endswith(".png")):
         raise UserError(f"--out {out}: a file for figures is wanted, such as {Path(out).parent / 'figures.json'}")
     if out:
-        for folder in (_named(each)[1] for each in hr):
-            check_outside(out, "--out", {"--hr": folder, "--lr": lr, "--style": style})
+        sharp = [("--hr", _named(each)[1]) for each in hr]
+        check_outside(out, "--out", [*sharp, ("--lr", lr), ("--style", style)])
         check_folder_for(out, "--out", is_folder=grid)
 
     model = places.chosen(model, detail, detailed)

@@ -43,12 +43,11 @@ def pack(
             are beyond float16, or the folder holds anything else or cannot be written.
     """
     target = Path(name)
-    there = [each.name for each in target.iterdir()] if target.is_dir() else []
-    others = sorted(
-        each for each in there if each not in _FILES and not each.startswith(".")
-    )  # which a killed one left
-    if others:
-        raise UserError(f"{name}: holds {others[0]}, which no packed model has: give a new folder, such as models/mine")
+    there = {each.name for each in target.iterdir()} if target.is_dir() else set()
+    # What a killed one left is hidden.
+    other = min((each for each in there - {*_FILES} if not each.startswith(".")), default="")
+    if other:
+        raise UserError(f"{name}: holds {other}, which no packed model has: give a new folder, such as models/mine")
     folder = places.find(run)
     settings = config.read(folder / places.CONFIG)
     model = places.chosen(run, detail, detailed)

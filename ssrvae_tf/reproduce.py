@@ -82,11 +82,11 @@ def reproduce(
         UserError: for missing photos or networks, and a budget that no training takes.
     """
     spent = budgets.read(budget, changes or [])
-    check_outside(out, "--out", {"--hr": hr, "--lr": lr, "--lr-test": lr_test, "--lfw": lfw})
+    folders = {"hr": hr, "lr": lr, "lr_test": lr_test, "lfw": lfw}
+    check_outside(out, "--out", [(command_line.flag(name), folder) for name, folder in folders.items()])
     check_folder_for(out, "--out", is_folder=True)
     if len(domain or []) != len(domain_test or []):
         raise UserError("--domain and --domain-test: one of each for each kind of faces: give as many of both")
-    folders = {"hr": hr, "lr": lr, "lr_test": lr_test, "lfw": lfw}
     photos = {name: photo_lists.find(folder, command_line.flag(name)) for name, folder in folders.items()}
     check_not_swapped(photos["hr"].paths, photos["lr"].paths)
     _check_apart(photos["lr"], photos["lr_test"], "--lr", "--lr-test")

@@ -59,5 +59,6 @@ def _converted(runtime: Any, function: Any) -> Any:
     keeper = tf.Module()
     keeper.kept = list(function.variables)
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(keeper, folder, function)
+        # Gradients would be traced and saved as well.
+        tf.saved_model.save(keeper, folder, function, tf.saved_model.SaveOptions(experimental_custom_gradients=False))
         return runtime.convert_model(folder)

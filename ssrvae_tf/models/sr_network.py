@@ -154,8 +154,8 @@ class SuperResolver(keras.Model):
             lr, hr = tf.concat([lr["lr"], lr["real"]], 0), tf.concat([hr, lr["sharp"]], 0)
         with tf.GradientTape(persistent=True) as tape:
             sr = self(lr, training=True)
-            error = (sr - hr)[:pairs]
-            apart, colour = self._apart(sr[:pairs], hr[:pairs]), tf.reduce_mean(tf.abs(tf.reduce_mean(error, [1, 2])))
+            made, truth = sr[:pairs], hr[:pairs]
+            apart, colour = self._apart(made, truth), tf.reduce_mean(tf.abs(tf.reduce_mean(made - truth, [1, 2])))
             total = apart + self.colour_weight * colour
             if self.adversary:
                 terms, judged = self.adversary.terms(sr, hr, lr, self.stepper.step, pairs)
@@ -168,7 +168,7 @@ class SuperResolver(keras.Model):
         if self.adversary and self.adversary.stepper and judged is not None:
             self.adversary.stepper.minimise(tape, critic_loss, self.adversary.variables)
             figures["critic"] = judged
-        return {**self._own_metrics(hr[:pairs], sr[:pairs]), **over_replicas(figures)}
+        return {**self._own_metrics(truth, made), **over_replicas(figures)}
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)

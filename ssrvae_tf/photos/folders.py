@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import Callable, Iterator, Mapping, Sequence
+from typing import Callable, Iterable, Iterator, Sequence
 
 from PIL import Image
 
@@ -142,18 +142,18 @@ def check_not_swapped(
         )
 
 
-def check_outside(out: str | os.PathLike, option: str, folders: Mapping[str, str | os.PathLike | None]) -> None:
+def check_outside(out: str | os.PathLike, option: str, folders: Iterable[tuple[str, str | os.PathLike | None]]) -> None:
     """Find out before the work that its pictures would lie among the photos, and be taken for some the next time.
 
     Args:
         option: that gave `out`.
-        folders: of photos, by the options that gave them. What is no folder is passed over.
+        folders: of photos, each with the option that gave it. What is no folder is passed over.
 
     Raises:
         UserError: it names both options.
     """
     place = os.path.join(os.path.realpath(out), "")
-    for name, folder in folders.items():
+    for name, folder in folders:
         if folder and os.path.isdir(folder) and place.startswith(os.path.join(os.path.realpath(folder), "")):
             raise UserError(
                 f"{option} {out}: lies in {name} {folder}, whose photos its pictures would be among: choose another "

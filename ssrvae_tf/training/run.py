@@ -92,8 +92,8 @@ def fit(settings: FitConfig) -> keras.Model:
 
 def _train(settings: FitConfig) -> None:
     out = Path(settings.out)
-    places_of_photos = {f"--{name}": getattr(settings, name) for name in ("hr", "lr", "everyday")}
-    check_outside(out, "--out", {**places_of_photos, "--val": settings.val if isinstance(settings.val, str) else None})
+    given = [(f"--{name}", getattr(settings, name)) for name in ("hr", "lr", "everyday")]
+    check_outside(out, "--out", [*given, ("--val", settings.val if isinstance(settings.val, str) else None)])
     previous = _previous(out, settings)
     steps = settings.steps_per_epoch or (previous and previous.steps_per_epoch)
     done = Checkpoints.newest_step(out / "checkpoints")

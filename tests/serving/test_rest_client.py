@@ -173,10 +173,10 @@ def test_an_address_that_is_none_is_told(address):
         RestClient(address)
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 300])
-def test_a_host_that_cannot_be_one_is_told(host):
+@pytest.mark.parametrize("host, fault", [("a..b", "empty"), ("a" * 300, "too long")])
+def test_a_host_that_cannot_be_one_is_told(host, fault):
     with RestClient(f"http://{host}:8501", retries=0) as client:
-        told = rf"^http://{host}:8501: no server answers there \(label (empty|too long)[\w ]*\)"
+        told = rf"^http://{host}:8501: no server answers there \(label (empty or too long|{fault})\)"
         with pytest.raises(ServerAway, match=told):
             client.upscale_bytes([b"any"])
         assert not client.ready()
