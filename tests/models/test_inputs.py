@@ -106,3 +106,15 @@ def test_a_little_beyond_the_range_is_taken_as_it_is():
     lr = np.array([-0.1, 0.5, 1.1], np.float32) * np.ones((1, 2, 2, 3), np.float32)
     np.testing.assert_array_equal(photos_of(lr), lr)
     np.testing.assert_array_equal(checked(tf.constant(lr)), lr)
+
+
+def test_predict_of_one_small_batch_takes_no_loop_of_keras_but_for_callbacks(network):
+    seen = []
+    watch = keras.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: seen.append(batch))
+    watched = network.predict(BATCH, verbose=0, callbacks=[watch])
+    assert seen == [0]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(keras.Model, "predict", None)
+        np.testing.assert_array_equal(network.predict(BATCH, verbose=0), watched)
+        with pytest.raises(TypeError):  # two batches
+            network.predict(BATCH, batch_size=len(BATCH) - 1, verbose=0)
