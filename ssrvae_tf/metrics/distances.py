@@ -87,6 +87,9 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
         4.0
     """
     a, b = checked(a, b)
+    # tensorflow-gan takes no root of what is below 1e-10, which small activations are altogether: at a variance of 1.
+    unit = float(np.sqrt((a.var(0).mean() + b.var(0).mean()) / 2)) or 1.0
+    a, b = a / unit, b / unit
     centre = a.mean(0)
     if len(a) + len(b) < a.shape[1]:
         # N + M points lie in a space of N + M dimensions. Turning it onto the axes changes no distance, and the
@@ -95,8 +98,9 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
         a, b = (a - centre) @ basis, (b - centre) @ basis
     with old_stack("tensorflow_gan") as tfgan:
         if tfgan is None:
-            return frechet_of(a, b)
-        return float(tfgan.eval.frechet_classifier_distance_from_activations(tf.constant(a), tf.constant(b)))
+            return unit**2 * frechet_of(a, b)
+        distance = tfgan.eval.frechet_classifier_distance_from_activations
+        return unit**2 * float(distance(tf.constant(a), tf.constant(b)))
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
