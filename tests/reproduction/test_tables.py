@@ -20,7 +20,13 @@ def measured(folder, result=None, **arrays) -> str:
 
 @pytest.mark.parametrize(
     ["low", "high", "least", "verdict"],
-    [(0.1, 0.3, 0.0, HELD), (-0.3, -0.1, 0.0, NOT_HELD), (-0.1, 0.1, 0.0, OPEN), (2.9, 3.1, 2.97, OPEN)],
+    [
+        (0.1, 0.3, 0.0, HELD),
+        (-0.3, -0.1, 0.0, NOT_HELD),
+        (-0.1, 0.1, 0.0, OPEN),
+        (0.0, 0.0, 0.0, OPEN),  # of two networks that give the same
+        (2.9, 3.1, 2.97, OPEN),
+    ],
 )
 def test_a_claim_is_held_or_not_where_the_interval_of_the_difference_lies_on_one_side(low, high, least, verdict):
     assert Evidence("PSNR", (low + high) / 2, low, high, 2, least=least).verdict == verdict
@@ -52,6 +58,15 @@ def test_trainings_that_differ_widen_the_interval_of_a_difference():
     alike = tables.difference_interval(photos + 0.1, photos, 500)
     apart = tables.difference_interval(photos + np.array([[-0.2], [0.1], [0.4]]), photos, 500)
     assert alike[1] == pytest.approx(0.1) and apart[0] == pytest.approx(0.1) and apart[1] < -0.05 < 0.25 < apart[2]
+
+
+def test_a_few_trainings_of_one_kind_seldom_beat_as_many_others_of_it():
+    rng, decided = np.random.default_rng(0), 0
+    for seed in range(300):
+        ours, others = rng.normal(0, 1, (2, 3, 1)) + rng.normal(0, 0.5, (2, 3, 20))
+        _, low, high = tables.difference_interval(ours, others, 100, seed)
+        decided += low > 0 or high < 0
+    assert 0.02 < decided / 300 < 0.1  # 5 of 100 are meant
 
 
 def test_table_1_holds_shipped_weights_to_the_papers_gain_on_faces_in_their_own_styles(tmp_path):
