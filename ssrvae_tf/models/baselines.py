@@ -183,6 +183,9 @@ class SRGAN(SuperResolver):
     """
 
     def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 16, name: str = "srgan", **kwargs: Any):
+        if scale < 1 or scale & (scale - 1):
+            raise ValueError(f"scale is {scale}: it must be a power of two, such as 2, 4 or 8")
+
         def convolution(name: str, side: int = 3, count: int = filters, **more: Any) -> keras.layers.Layer:
             return keras.layers.Conv2D(count, side, padding="same", name=name, **more)
 

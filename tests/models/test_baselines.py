@@ -44,6 +44,12 @@ def test_each_enlarges_any_size_and_comes_back_from_its_configuration(kind, scal
     np.testing.assert_array_equal(copy(random(1, 4, 4, 3)), model(random(1, 4, 4, 3)))
 
 
+@pytest.mark.parametrize("kind", [EDSR, RDN, SRGAN])
+def test_what_enlarges_by_twos_refuses_other_scales(kind):
+    with pytest.raises(ValueError, match="scale is 3: it must be a power of two"):
+        kind(3, 8, 1)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_bicubic_enlargement_is_pillow_s(scale):
     photo = random(1, 7, 5, 3)
