@@ -211,7 +211,8 @@ def _judges(features: list[str]) -> dict[str, Place]:
         name = Path(path).resolve().name
         if name in found:
             raise UserError(f"--features {path}: a second network of that name: rename the folder, or leave one out")
-        found[name] = photo_lists.of_files(_files_of(path, "--features"), path)
+        # By its own name, not by that of a link, of which several may be called `latest`.
+        found[name] = photo_lists.of_files(_files_of(path, "--features"), Path(path).resolve())
     return found
 
 
@@ -234,6 +235,8 @@ def _weights(given: list[str], scale: int) -> dict[str, Place]:
         digest, detail = identity(network), places.detail_of(places.chosen(network))
         if not settings or settings.stage != "sr" or settings.scale != scale:
             raise UserError(f"--weights {network}: no network that enlarges by {scale}: give another, or none")
+        if f"weights.{name}" in found:
+            raise UserError(f"--weights {network}: a second one of the name {name}: rename the folder")
         known = network in places.shipped()
         found[f"weights.{name}"] = Place(network if known else os.path.abspath(network), f"{digest} {detail}")
         if settings.style in places.shipped():

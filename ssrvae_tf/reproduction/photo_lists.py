@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple, Sequence
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos.folders import find_photos
+from ssrvae_tf.photos.folders import find_photos, size_of
+
+_RAW = {".bmp", ".dib", ".pbm", ".pgm", ".pnm", ".ppm", ".sgi", ".tga", ".tif", ".tiff"}  # as they mostly are
 
 
 class Place(NamedTuple):
@@ -42,8 +44,17 @@ class PhotoList(NamedTuple):
         return [Path(os.path.relpath(path, self.folder)).as_posix() for path in self.paths]
 
     def fingerprint(self) -> str:
-        """Of names and sizes."""
-        return digest(sorted(zip(self.names(), map(os.path.getsize, self.paths))))
+        """Of names and sizes, and of the bytes of photos that are not compressed: these may all have one size."""
+        raw = [_bytes_of(path) for path in sorted(self.paths) if path.suffix.lower() in _RAW]
+        return digest([*sorted(zip(self.names(), map(size_of, self.paths))), *raw])
+
+
+def _bytes_of(path: Path) -> int | None:
+    """What tells them from others; None if they cannot be read."""
+    try:
+        return zlib.crc32(path.read_bytes())
+    except OSError:
+        return None
 
 
 def digest(value: object) -> str:
@@ -73,7 +84,8 @@ def name_of(given: str) -> str:
 
 def divided(photos: PhotoList, count: int, seed: int = 0) -> tuple[PhotoList, PhotoList]:
     """(all but `count` of the photos, those `count`), by chance, but the same whenever it is asked for."""
-    drawn = sorted(zip(photos.names(), photos.paths), key=lambda each: (zlib.crc32(f"{seed} {each[0]}".encode()), each))
+    named = zip(photos.names(), photos.paths)
+    drawn = sorted(named, key=lambda each: (zlib.crc32(os.fsencode(f"{seed} {each[0]}")), each))
     kept = {path for _, path in drawn[:count]}
     parts = [[path for path in photos.paths if (path in kept) == held] for held in (False, True)]
     return PhotoList(photos.folder, parts[0]), PhotoList(photos.folder, parts[1])

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Iterator
 
+from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.writing import replacing
 from ssrvae_tf.reproduction.photo_lists import Place, digest
 
@@ -75,15 +76,21 @@ class Plan:
         self.parts: dict[str, Part] = {}
 
     def add(self, name: str, kind: str, options: dict, work: float, like: str = "", version: int = 1) -> str:
-        """Plan a part, unless one of that name is there. Returns "@name".
+        """Plan a part, unless it is there. Returns "@name".
 
         Args:
             version: another one repeats all such parts, for when what they do has changed.
+
+        Raises:
+            UserError: if another part of that name is there, whose figures would be taken for its own.
         """
+        names = sorted(set(_names(options)))
+        keys = {each: self.places[each].fingerprint for each in names}
+        key = digest([kind, version, json.dumps(options, sort_keys=True), sorted(keys.items())])
+        if name in self.parts and self.parts[name].key != key:
+            text = f"{name}: another part of the plan is called so: rename the folder"
+            raise UserError(f"{text} that --weights or --domain gives, after which it is called")
         if name not in self.parts:
-            names = sorted(set(_names(options)))
-            keys = {each: self.places[each].fingerprint for each in names}
-            key = digest([kind, version, json.dumps(options, sort_keys=True), sorted(keys.items())])
             folder = self.out / "parts" / f"{name}-{key[:10]}"
             self.places[name] = Place(str(folder / RUN if kind == "fit" else folder), key)
             needs, told = [each for each in names if each in self.parts], _put(options, self.places)

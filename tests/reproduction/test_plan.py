@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from ssrvae_tf.config import from_dict
+from ssrvae_tf.errors import UserError
 from ssrvae_tf.reproduction import budget, photo_lists
 from ssrvae_tf.reproduction.building import build
 from ssrvae_tf.reproduction.photo_lists import PhotoList, Place
@@ -14,13 +16,13 @@ from ssrvae_tf.reproduction.plan import Plan
 PHOTOS = ("train", "sharp", "lr_train", "lr_test", "lfw", "pictures", "domain.film", "domain_test.film")
 
 
-def planned(spent: budget.Budget, **changed: str) -> Plan:
+def planned(spent: budget.Budget, weights: str = "faces-x4", **changed: str) -> Plan:
     """The plan of all tables; `changed` are fingerprints of other photos."""
     given = {f"photos.{name}": Place(f"/photos/{name}", changed.get(name, "1")) for name in PHOTOS}
     given.update({"features.net": Place("/net", "1"), "peer": Place("Real-ESRGAN x4plus", "1")})
-    given.update({"weights.faces-x4": Place("faces-x4", "1"), "style_of.faces-x4": Place("faces-style", "1")})
+    given.update({f"weights.{weights}": Place(weights, "1"), f"style_of.{weights}": Place("faces-style", "1")})
     plan = Plan(Path("/out"), given, {})
-    build(plan, spent, ["net"], ["faces-x4"], True, ["film"], 5000)
+    build(plan, spent, ["net"], [weights], True, ["film"], 5000)
     return plan
 
 
@@ -86,6 +88,12 @@ def test_a_changed_option_changes_the_keys_of_what_depends_on_it_and_no_others()
     assert resampled == {name for name in before.parts if name.startswith("table")}
 
 
+@pytest.mark.parametrize("name", ["bicubic", "x4plus", "edsr-bicubic"])
+def test_weights_whose_name_is_taken_do_not_get_the_figures_of_what_has_it(name):
+    with pytest.raises(UserError, match="another part of the plan is called so: rename the folder that --weights"):
+        planned(budget.read("tiny"), weights=name)
+
+
 def test_a_plan_is_read_back_as_it_was_written(tmp_path):
     plan = planned(budget.read("tiny"))
     plan.out = tmp_path
@@ -121,6 +129,26 @@ def test_photos_are_held_back_by_chance_but_always_the_same(tmp_path):
     assert {*found.names()} == {*sharp.names()} and photo_lists.linked(sharp, tmp_path / "links") == place
     sharp.paths[0].write_bytes(b"another photo of that name")
     assert sharp.fingerprint() != place.fingerprint
+
+
+@pytest.mark.parametrize("name", ["a.BMP", "a.pgm"])
+def test_photos_that_are_not_compressed_are_told_apart_by_more_than_their_size(name, tmp_path):
+    photos = PhotoList(tmp_path, [tmp_path / name, tmp_path / "b.jpg"])
+    for path in photos.paths:
+        path.write_bytes(b"one")
+    before = photos.fingerprint()
+    photos.paths[0].write_bytes(b"two")
+    assert photos.fingerprint() != before
+
+
+def test_names_in_no_encoding_and_links_to_nothing_are_no_trouble(tmp_path):
+    paths = [tmp_path / os.fsdecode(b"caf\xe9.png"), tmp_path / "gone.png", tmp_path / "gone.bmp"]
+    paths[0].write_bytes(b"1")
+    for path in paths[1:]:
+        path.symlink_to(tmp_path / "nowhere")
+    photos = PhotoList(tmp_path, paths)
+    assert photos.fingerprint() == photos.fingerprint()
+    assert sum(len(part.paths) for part in photo_lists.divided(photos, 1)) == 3
 
 
 @pytest.mark.parametrize(
