@@ -202,7 +202,15 @@ def _local_model(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
         )
 
     def run(images: tf.Tensor) -> tf.Tensor:
-        return model.signatures["serving_default"](images=images)["features"]
+        height, width = images.shape[1:3]
+        try:
+            found = model.signatures["serving_default"](images=images)["features"]
+        except (ValueError, tf.errors.OpError) as error:
+            raise UserError(f"--features {path}: it fails on photos of {width}x{height} ({one_line(error)})") from error
+        if found.shape.rank != 2 or len(found) != len(images) or not np.isfinite(found).all():
+            text = f"--features {path}: for {len(images)} photos of {width}x{height} it gives {tuple(found.shape)}"
+            raise UserError(f"{text}, (N, D) of finite numbers are wanted")
+        return found
 
     return run
 

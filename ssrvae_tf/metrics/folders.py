@@ -241,6 +241,7 @@ def read_hr(
     minimum: int = 1,
     framing: str = "fit",
     smallest: int = WINDOW,
+    what: str = "--hr",
 ) -> Photos:
     """Sharp photos: crop x crop, or whole, cut to multiples of `scale`. Smaller ones are skipped, and those of one
     colour.
@@ -248,6 +249,7 @@ def read_hr(
     Args:
         framing: see `evaluate`.
         smallest: side of a whole photo.
+        what: the option that gave the folder.
     """
     least = crop or -(-smallest // scale) * scale
 
@@ -260,7 +262,7 @@ def read_hr(
         top, left = ((whole - side) // 2 for whole, side in zip(photo.shape, sides))
         return _measurable(photo[top : top + sides[0], left : left + sides[1]])
 
-    return Photos(folder, "--hr", prepare, limit, seed, minimum)
+    return Photos(folder, what, prepare, limit, seed, minimum)
 
 
 def read_whole(

@@ -71,8 +71,9 @@ class Embedding:
             except (ValueError, RuntimeError, tf.errors.OpError) as error:
                 raise self._refused(f"it fails on photos of {width}x{height} ({one_line(error)})") from error
         embeddings = np.concatenate(found)
-        if embeddings.ndim != 2 or embeddings.shape[1] < 2:
-            raise self._refused(f"its output for {len(photos)} photos is {embeddings.shape}, (N, D) is wanted")
+        if embeddings.ndim != 2 or embeddings.shape[1] < 2 or not np.isfinite(embeddings).all():
+            text = f"its output for {len(photos)} photos is {embeddings.shape}, (N, D) of finite numbers is wanted"
+            raise self._refused(text)
         return embeddings
 
     def _refused(self, why: str) -> UserError:

@@ -57,7 +57,7 @@ class Budget:
     def check(self) -> None:
         """Raises UserError: in one line, for what no training would take."""
         for name in ("seeds", "resamples", "speed_repetitions", "lfw", "held_back"):
-            value, least = getattr(self, name), 2 if name in ("held_back", "lfw") else 1
+            value, least = getattr(self, name), 2 if name in ("held_back", "lfw", "resamples") else 1
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not (whole and value >= least or (value is None and name == "lfw")):
                 raise UserError(f"--budget: {name} is {value}: a whole number, at least {least}, is wanted")

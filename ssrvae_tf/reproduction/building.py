@@ -70,6 +70,9 @@ class _Builder:
     def check_networks(self) -> None:
         known = self.people or {"identity": None, "range": None}
         options = {"judges": self.features, "identity": known["identity"], "range": known["range"]}
+        options["sharp"] = [["--hr", self._sharp("@photos.sharp")], ["--lfw", self._sharp("@photos.lfw")]]
+        domains = sorted(name for name in self.plan.places if name.startswith("photos.domain_test."))
+        options["small"] = [["--lr-test", "@photos.lr_test"], *(["--domain-test", f"@{name}"] for name in domains)]
         self.plan.add("networks", "networks", options, _PSNR)
 
     # Trainings

@@ -42,11 +42,17 @@ _PLACES = ("hr", "lr", "style", "init", "perceptual")  # what a folder that was 
 
 
 def check_networks(options: dict, folder: Path) -> dict:
-    """Find out before hours of training that a network that is to judge them cannot."""
+    """Find out before hours of training that a network that is to judge them cannot, or that photos are of no use."""
+    sharp, small = [], []
+    for option, of in options["sharp"]:
+        sharp += read_hr(of["hr"], of["size"], of["scale"], 2, minimum=2, framing=of["framing"], what=option)
+    for option, lr in options["small"]:
+        small += read_small(lr, of["size"] // of["scale"], option, 2, minimum=2)
     for path in options["judges"]:
-        _features(path)
+        for photos in (sharp, small):
+            _features(path)(photos)
     if options["identity"]:
-        Embedding(options["identity"], options["range"])
+        Embedding(options["identity"], options["range"])(np.stack(sharp))
     return {}
 
 

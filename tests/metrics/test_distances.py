@@ -155,6 +155,25 @@ def test_features_of_a_local_model_come_in_order_whatever_the_batch(tmp_path):
     np.testing.assert_allclose(features(small), features((small / 255).astype(np.float32)), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "run, complaint",
+    [
+        (lambda images: images, r"for 3 photos of 4x5 it gives \(3, 5, 4, 3\), \(N, D\) of finite numbers are wanted"),
+        (lambda images: tf.reduce_mean(images, (1, 2, 3)), r"it gives \(3,\), "),
+        (lambda images: tf.math.log(tf.reduce_mean(images, (1, 2)) - 1), r"it gives \(3, 3\), \(N, D\) of finite"),
+        (lambda images: tf.reshape(images, (-1, 7)), "it fails on photos of 4x5"),
+    ],
+)
+def test_a_network_that_gives_no_features_is_refused_in_one_line(run, complaint, tmp_path):
+    module = tf.Module()
+    spec = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
+    module.run = tf.function(lambda images: {"features": run(images)}, input_signature=[spec])
+    tf.saved_model.save(module, str(tmp_path / "odd"), {"serving_default": module.run})
+    with pytest.raises(UserError, match=complaint) as caught:
+        Features(tmp_path / "odd")(np.zeros((3, 5, 4, 3), np.uint8))
+    assert str(caught.value).startswith(f"--features {tmp_path / 'odd'}: ") and "\n" not in str(caught.value)
+
+
 def test_distances_of_a_local_model_carry_its_name_and_not_fid(tmp_path):
     module = TinyFeatures()
     tf.saved_model.save(module, str(tmp_path / "tiny"), {"serving_default": module.features})

@@ -105,6 +105,9 @@ def test_what_is_no_network_is_refused_in_one_line(tmp_path, photos):
     tf.saved_model.save(module, str(tmp_path / "odd"), {"serving_default": module.run})
     with pytest.raises(UserError, match="it fails on photos of 20x24"):
         Embedding(tmp_path / "odd")(photos)
+    broken = saved(tmp_path / "broken", output="other", more={"embeddings": tf.fill((5, 2), np.nan)})
+    with pytest.raises(UserError, match=r"its output for 5 photos is \(5, 2\), \(N, D\) of finite numbers is wanted"):
+        Embedding(broken)(photos)
 
 
 def test_the_same_person_is_1_and_the_opposite_minus_1():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tiny_reproduction import make_folders, make_judges, options
 from tiny_runs import run
 
@@ -143,6 +144,28 @@ def test_a_network_that_cannot_judge_ends_it_before_anything_is_trained(tmp_path
     assert not list(tmp_path.glob("out/parts/style-*"))
 
 
+def test_photos_that_nothing_can_be_measured_on_end_it_before_anything_is_trained(tmp_path):
+    make_folders(tmp_path)
+    make_judges(tmp_path)
+    for path in (tmp_path / "lfw").iterdir():
+        Image.open(path).resize((40, 40)).save(path)
+    with pytest.raises(UserError, match=f"^--lfw {tmp_path / 'lfw'}: 0 usable photos, at least 2 wanted"):
+        reproduce.main(options(tmp_path))
+    assert not list(tmp_path.glob("out/parts/style-*"))
+
+
+def test_networks_of_one_name_are_not_taken_for_one(tmp_path):
+    with pytest.raises(UserError, match="--weights faces-x4: a second one of the name faces-x4: rename"):
+        reproduce._weights(["faces-x4", "faces-x4"], 4)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").touch()
+        (tmp_path / f"of-{name}").mkdir()
+        (tmp_path / f"of-{name}" / "latest").symlink_to(tmp_path / name)
+    found = reproduce._judges([str(tmp_path / f"of-{name}" / "latest") for name in ("one", "two")])
+    assert {name: Path(place.path).name for name, place in found.items()} == {"one": "one", "two": "two"}
+
+
 @pytest.mark.parametrize(
     ["change", "told"],
     [
@@ -151,6 +174,7 @@ def test_a_network_that_cannot_judge_ends_it_before_anything_is_trained(tmp_path
         ({"budget": "smal"}, "--budget smal: no such file: give a YAML file, or one of paper, small, tiny"),
         ({"set": "sr.epocs=3"}, "epocs: no such field: did you mean epochs?"),
         ({"set": "sr.epochs"}, "--set sr.epochs: NAME=VALUE is wanted"),
+        ({"set": "resamples=1"}, "--budget: resamples is 1: a whole number, at least 2, is wanted"),
         ({"set": "seeds=0"}, "--budget: seeds is 0: a whole number, at least 1, is wanted"),
         ({"set": "networks.edsr=3"}, "--budget: networks.edsr is 3: fields are wanted, each as `name: value`"),
         ({"budget": "list.yaml"}, "--budget list.yaml: '[]' is in it: fields are wanted, each as `name: value`"),
