@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Sequence
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos.folders import find_photos, size_of
+from ssrvae_tf.photos.folders import find_photos, size_of, suffixes
 
 _RAW = {".bmp", ".dib", ".pbm", ".pgm", ".pnm", ".ppm", ".sgi", ".tga", ".tif", ".tiff"}  # as they mostly are
 
@@ -68,9 +68,10 @@ def find(given: str, option: str) -> PhotoList:
         UserError: if there are none.
     """
     if glob.has_magic(given) and not os.path.isdir(given):
-        paths = [Path(os.path.abspath(path)) for path in sorted(glob.glob(given)) if os.path.isfile(path)]
+        files = [Path(os.path.abspath(path)) for path in sorted(glob.glob(given)) if os.path.isfile(path)]
+        paths = [path for path in files if path.suffix.lower() in suffixes()]
         if not paths:
-            raise UserError(f"{option} {given}: no file matches: give a folder of photos or a glob")
+            raise UserError(f"{option} {given}: no photo matches: give a folder of photos or a glob")
         return PhotoList(Path(os.path.commonpath([path.parent for path in paths])), paths)
     paths = find_photos(given, option)
     return PhotoList(Path(os.path.abspath(given)), [Path(os.path.abspath(path)) for path in paths])

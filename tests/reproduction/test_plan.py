@@ -141,6 +141,12 @@ def test_photos_that_are_not_compressed_are_told_apart_by_more_than_their_size(n
     assert photos.fingerprint() != before
 
 
+def test_a_glob_takes_photos_alone(tmp_path):
+    for name in ("film_1.PNG", "film_2.txt", "film_3.json"):
+        (tmp_path / name).touch()
+    assert photo_lists.find(str(tmp_path / "film_*"), "--domain").names() == ["film_1.PNG"]
+
+
 def test_names_in_no_encoding_and_links_to_nothing_are_no_trouble(tmp_path):
     paths = [tmp_path / os.fsdecode(b"caf\xe9.png"), tmp_path / "gone.png", tmp_path / "gone.bmp"]
     paths[0].write_bytes(b"1")

@@ -185,7 +185,7 @@ def test_networks_of_one_name_are_not_taken_for_one(tmp_path):
         ({"weights": "faces-style"}, "--weights faces-style: no network that enlarges by 4"),
         ({"domain": "film"}, "--domain and --domain-test: one of each"),
         ({"domain": "film", "domain_test": "film/[0-1].png"}, "share 2 photos"),
-        ({"domain": "film", "domain_test": "film/x*"}, "--domain-test film/x*: no file matches"),
+        ({"domain": "film", "domain_test": "film/x*"}, "--domain-test film/x*: no photo matches"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line_before_anything_is_trained(change, told, tmp_path, monkeypatch):
