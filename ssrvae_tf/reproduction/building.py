@@ -72,7 +72,8 @@ class _Builder:
         options = {"judges": self.features, "identity": known["identity"], "range": known["range"]}
         options["sharp"] = [["--hr", self._sharp("@photos.sharp")], ["--lfw", self._sharp("@photos.lfw")]]
         domains = sorted(name for name in self.plan.places if name.startswith("photos.domain_test."))
-        options["small"] = [["--lr-test", "@photos.lr_test"], *(["--domain-test", f"@{name}"] for name in domains)]
+        options["small"] = [["--lr", "@photos.lr_train"], ["--lr-test", "@photos.lr_test"]]
+        options["small"] += [["--domain-test", f"@{name}"] for name in domains]
         self.plan.add("networks", "networks", options, _PSNR)
 
     # Trainings

@@ -102,8 +102,8 @@ def linked(photos: PhotoList, folder: Path) -> Place:
     try:
         for name, path in wanted.items():
             link = folder / name
-            if link.is_symlink() and os.readlink(link) == str(path):
-                continue
+            if os.readlink(link) == str(path) if link.is_symlink() else size_of(link) == size_of(path):
+                continue  # a copy, on a disk without links, may be in use by another process
             link.parent.mkdir(parents=True, exist_ok=True)
             _link(path, link)
     except OSError as error:
@@ -112,8 +112,7 @@ def linked(photos: PhotoList, folder: Path) -> Place:
 
 
 def _link(path: Path, link: Path) -> None:
-    if link.is_symlink() or link.exists():
-        link.unlink()
+    link.unlink(missing_ok=True)
     try:
         link.symlink_to(path)
     except FileExistsError:  # another process was faster

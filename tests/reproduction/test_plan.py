@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,22 @@ def test_photos_are_held_back_by_chance_but_always_the_same(tmp_path):
     assert {*found.names()} == {*sharp.names()} and photo_lists.linked(sharp, tmp_path / "links") == place
     sharp.paths[0].write_bytes(b"another photo of that name")
     assert sharp.fingerprint() != place.fingerprint
+
+
+def test_on_a_disk_without_links_photos_are_copied_once(tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise OSError("no links here")
+
+    copied, copy = [], shutil.copy2
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    monkeypatch.setattr(shutil, "copy2", lambda path, target: copied.append(path.name) or copy(path, target))
+    photos = PhotoList(tmp_path, [tmp_path / "a.png", tmp_path / "b.png"])
+    for path in photos.paths:
+        path.write_bytes(b"photo")
+    photo_lists.linked(photos, tmp_path / "copies")
+    (tmp_path / "copies" / "b.png").write_bytes(b"pho")  # as a process left it that was killed
+    photo_lists.linked(photos, tmp_path / "copies")
+    assert copied == ["a.png", "b.png", "b.png"]
 
 
 @pytest.mark.parametrize("name", ["a.BMP", "a.pgm"])
