@@ -289,8 +289,7 @@ def read_small(
 
 
 def _measurable(photo: np.ndarray) -> np.ndarray:
-    """Raises UserError: for a photo of one colour. Bicubic gives it back to the bit, and the mean over all photos would
-    be infinite."""
+    """Raises UserError: for a photo of one colour, which bicubic gives back to the bit."""
     if (photo == photo[0, 0]).all():
         raise UserError(f"{photo.shape[1]}x{photo.shape[0]} of one colour: nothing can be told by it")
     return photo

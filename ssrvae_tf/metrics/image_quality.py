@@ -10,6 +10,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from ssrvae_tf.layers.colour import LUMA
 
 WINDOW = 11  # of SSIM, in pixels
+EQUAL = (
+    100.0  # dB, of pictures that equal the true one, in means: one that is infinite would be all that is left of them
+)
 
 
 class Convention(NamedTuple):

@@ -28,6 +28,7 @@ from ssrvae_tf.metrics import Features, psnr, ssim
 from ssrvae_tf.metrics.comparison import degradation
 from ssrvae_tf.metrics.folders import read_hr, read_small
 from ssrvae_tf.metrics.identity import Embedding, found_again, similarity
+from ssrvae_tf.metrics.image_quality import EQUAL
 from ssrvae_tf.photos.pixels import to_uint8
 from ssrvae_tf.photos.writing import replacing
 from ssrvae_tf.reproduction import enlarging, peers, pictures, tables
@@ -37,7 +38,6 @@ from ssrvae_tf.training.optimizers import adam
 from ssrvae_tf.training.run import fit
 
 _BATCH = 16
-_EQUAL = 100.0  # dB, for pictures that come out exactly: their PSNR is infinite
 _PLACES = ("hr", "lr", "style", "init", "perceptual")  # what a folder that was moved is known by
 
 
@@ -145,7 +145,7 @@ def measure_quality(options: dict, folder: Path) -> dict:
     for start, batch in batches(photos):
         for sr, truth in zip(enlarge(lr[start : start + len(batch)]), batch):
             sr, truth = np.asarray(sr, np.float32), truth.astype(np.float32) / 255
-            found.append((min(psnr(sr, truth), _EQUAL), ssim(sr, truth)))
+            found.append((min(psnr(sr, truth), EQUAL), ssim(sr, truth)))
     for name, values in zip(("psnr", "ssim"), np.asarray(found).T):
         _save(folder / f"{name}.npy", values)
     return {"photos": len(photos), **_about(options["network"])}

@@ -12,13 +12,13 @@ from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, sr_batches, style_batches
 from ssrvae_tf.layers import bicubic_shrink, local_mean
 from ssrvae_tf.metrics import Features, frechet_distance, psnr, ssim
+from ssrvae_tf.metrics.image_quality import EQUAL
 from ssrvae_tf.models.degradation_losses import band_energy_distance, log_energies, transfer_distance
 
 # Whatever a run's own seed, and far from it: runs that hold back the same photos are measured on the same pieces.
 _SEED = 2_000_003
 _LEAST, _MOST = 64, 256  # pieces: few photos give several each, and thousands may not hold up a training
 _BATCH = 16
-_EQUAL = 100.0  # dB, for pieces of one colour that come out exactly: their PSNR is infinite
 
 
 def validation(
@@ -53,7 +53,7 @@ def _of_pairs(model, pairs):
         found = []
         for lr, hr in pairs:
             for made, truth in zip(np.asarray(enlarge(lr)), np.asarray(hr)):
-                found.append((min(psnr(made, truth), _EQUAL), ssim(made, truth)))
+                found.append((min(psnr(made, truth), EQUAL), ssim(made, truth)))
         return dict(zip((f"val_psnr{end}", f"val_ssim{end}"), map(float, np.mean(found, 0))))
 
     def bicubic(lr):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from ssrvae_tf.metrics import comparison, frechet_distance, psnr
 from ssrvae_tf.metrics.comparison import compare_degradations, compare_pairs, compare_real, degradation
-from ssrvae_tf.metrics.image_quality import Convention
+from ssrvae_tf.metrics.image_quality import EQUAL, Convention
 from ssrvae_tf.photos.resizing import matlab_resized
 
 
@@ -80,7 +81,7 @@ class MeanColour:
 def test_pairs_of_every_size_are_compared_with_their_own_photo():
     truths = photos((64, 48), (64, 48), (32, 40), (64, 48))
     report = compare_pairs(Oracle(truths), truths, degradation("bicubic", 4), "oracle")
-    assert report.rows["oracle"]["PSNR dB"] == float("inf")
+    assert report.rows["oracle"]["PSNR dB"] == EQUAL
     assert report.rows["oracle"]["SSIM"] == pytest.approx(1)
 
 
@@ -97,10 +98,20 @@ def test_figures_are_means_over_the_photos_beside_pillows_bicubic():
     assert report.rows["repeat"]["PSNR dB gain"] < 0
 
 
+def test_a_photo_that_all_meet_exactly_leaves_the_figures_finite(tmp_path):
+    framed = np.full((64, 64, 3), 255, np.uint8)
+    framed[:2] = 0
+    truths = [framed, *photos((64, 64))]
+    report = compare_pairs(Repeat(), truths, degradation("bicubic", 4), convention=Convention(border=12, rounded=True))
+    report.write(tmp_path / "figures.json")
+    json.loads((tmp_path / "figures.json").read_text(), parse_constant=pytest.fail)  # of NaN and Infinity
+    assert 50 < report.rows["model"]["PSNR dB"] < report.rows["plain bicubic"]["PSNR dB"] < EQUAL
+
+
 def test_a_model_called_bicubic_is_not_taken_for_the_plain_one():
     truths = photos((64, 48), (64, 48))
     report = compare_pairs(Oracle(truths), truths, degradation("bicubic", 4), "bicubic")
-    assert len(report.rows) == 2 and report.rows["bicubic"]["PSNR dB"] == float("inf")
+    assert len(report.rows) == 2 and report.rows["bicubic"]["PSNR dB"] == EQUAL
 
 
 def test_the_model_gets_8_bit_photos_as_floats():

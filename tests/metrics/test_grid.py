@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from ssrvae_tf.metrics.grid import UNUSUAL, USUAL, grid, harmed
+from ssrvae_tf.metrics.image_quality import EQUAL, Convention
 
 
 def a_photo(height=64, width=96, seed=0):
@@ -72,6 +73,14 @@ def test_bicubic_gains_nothing_over_itself_and_shifts_nothing():
     for each in found.cells.values():
         assert each["gain"] == 0 and each["worst"] == 0 and each["shift"] == (0, 0, 0)
     assert found.gray == (128, 128, 128) and found.below == [] and found.means == {"one": 0, "other": 0}
+
+
+def test_a_photo_that_bicubic_meets_exactly_leaves_the_gains_finite():
+    framed = np.full((64, 64, 3), 200, np.uint8)
+    framed[:2] = 0
+    convention = Convention(border=12)
+    found = grid(lambda lr: enlarge(lr) + np.uint8(1), {"one": {"a.png": framed}}, 4, ("clean",), 0, convention)
+    assert found.cells["one", "clean"]["gain"] == pytest.approx(20 * np.log10(255) - EQUAL)
 
 
 def test_an_enlarger_that_reddens_is_found_out():
