@@ -23,6 +23,12 @@ MAY_CHANGE = (
 )
 # Fields that name folders, files, or models.
 _PLACES = ("hr", "lr", "everyday", "val", "features", "style", "out", "init")
+# Fields that only one stage looks at, besides models' own. The judges' are checked wherever they come from.
+_OF_STAGE = {
+    "style": ("features",),
+    "sr": ("network", "everyday", "patience", "zoom", "colour_weight", "sharpen")
+    + ("bicubic_share", "classical_share", "wide_share", "everyday_share"),
+}
 # Degradations that need no styleVAE.
 NO_MODEL = ("bicubic", "classical", "wide")
 # The configurations that come with the package: inside it where it is installed, beside it in a checkout.
@@ -310,7 +316,8 @@ def parse(arguments: list[str] | None = None) -> FitConfig:
     """The configuration that a command line asks for: `--config FILE.yaml` or a shipped one's name, then every field.
 
     Raises:
-        UserError: for an unknown or ill-typed field, in one line with the nearest valid name.
+        UserError: for an unknown or ill-typed field, in one line with the nearest valid name; for an option that would
+            have no effect.
     """
     words = command_line.checked(sys.argv[1:] if arguments is None else arguments, ["--config", *_names().values()])
     files, others, left = [], [], iter(words)
@@ -325,7 +332,21 @@ def parse(arguments: list[str] | None = None) -> FitConfig:
         _check_names(values[file], f"--config {file}: ")
     # Files first: the command line overrides them wherever they stand. One of comments alone has nothing to say.
     given = [f"--config={file}" for file in files if values[file]]
-    return _typed(lambda parser: parser.parse_args(given + others), others)
+    settings = _typed(lambda parser: parser.parse_args(given + others), others)
+    _check_used(settings, others)
+    return settings
+
+
+def _check_used(settings: FitConfig, words: list[str]) -> None:
+    """Raises UserError for an option of the command line that nothing would look at. Files may serve both stages, and
+    so may models' own settings, which are many."""
+    given, known = {word.partition("=")[0] for word in words}, command_line.parameters(FitConfig)
+    unused = dict.fromkeys(_OF_STAGE["sr" if settings.stage == "style" else "style"], f"in stage {settings.stage}")
+    if settings.val == 0:
+        unused["patience"] = "with --val 0"
+    for name, why in unused.items():
+        if command_line.flag(name) in given and getattr(settings, name) != known[name].default:
+            raise UserError(f"{command_line.flag(name)}: has no effect {why}: leave it out")
 
 
 def from_dict(values: dict) -> FitConfig:

@@ -154,6 +154,28 @@ def test_mistakes_in_a_file_are_told_in_one_line(text, message, tmp_path):
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ["words", "message"],
+    [
+        ("--stage style --zoom 2", "--zoom: has no effect in stage style: leave it out"),
+        ("--stage style --everyday=scenes", "--everyday: has no effect in stage style"),
+        ("--stage=style --network edsr", "--network: has no effect in stage style"),
+        ("--features net", "--features: has no effect in stage sr"),
+        ("--patience 3 --val 0", "--patience: has no effect with --val 0"),
+    ],
+)
+def test_an_option_without_an_effect_is_refused(words, message):
+    with pytest.raises(UserError) as error:
+        config.parse(words.split())
+    assert message in str(error.value)
+
+
+def test_a_file_may_serve_both_stages_and_defaults_are_no_mistake(tmp_path):
+    (tmp_path / "own.yaml").write_text("zoom: 2\nwide_share: 0.1\n")
+    words = ["--stage", "style", "--config", str(tmp_path / "own.yaml"), "--everyday", "null", "--sharpen", "0"]
+    assert config.parse([*words, "--sr-network.filters", "8"]).zoom == 2
+
+
 def test_shares_whose_sum_is_one_but_for_rounding_are_taken():
     shares = config.parse("--bicubic-share 0.33 --classical-share 0.56 --wide-share 0.11".split())
     assert shares.bicubic_share + shares.classical_share + shares.wide_share > 1
