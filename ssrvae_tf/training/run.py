@@ -428,15 +428,16 @@ def _hold_back(
         print("the right quarter of each is held back for validation")
         return {**photos, "hr": parts[0]}, {"hr": parts[1]}
     share = None if isinstance(settings.val, str) else settings.val
-    for name in ("hr", "lr") if settings.stage == "style" else ("hr",):
-        if name in kept:
-            continue
-        known, count = before[name].held_back if name in before else [], len(photos[name])
-        wanted = held_back.how_many(count, share, least)
-        if not wanted:
-            print(f"--{name} {getattr(settings, name)}: {count} photos are too few to hold some back: no validation")
+    names = [name for name in ("hr", "lr") if name not in kept and (name == "hr" or settings.stage == "style")]
+    wanted = {name: held_back.how_many(len(photos[name]), share, least) for name in names}
+    for name in names:
+        if not wanted[name]:
+            count = f"{len(photos[name])} photos"
+            print(f"--{name} {getattr(settings, name)}: {count} are too few to hold some back: no validation")
             return everything, {}
-        photos[name], kept[name] = held_back.split(photos[name], folders[name], wanted, known, settings.seed)
+    for name in names:
+        known, count = before[name].held_back if name in before else [], len(photos[name])
+        photos[name], kept[name] = held_back.split(photos[name], folders[name], wanted[name], known, settings.seed)
         print(f"--{name} {getattr(settings, name)}: {len(kept[name])} of {count} photos are held back for validation")
     return photos, kept
 
