@@ -98,7 +98,8 @@ def _train(settings: FitConfig) -> None:
     steps = settings.steps_per_epoch or (previous and previous.steps_per_epoch)
     done = Checkpoints.newest_step(out / "checkpoints")
     folders, before = _folders(settings), held_back.read(out)
-    if _all_done(settings, steps and done >= settings.epochs * steps, held_back.differences(before, folders)):
+    changed = held_back.differences(before, folders)
+    if _all_done(settings, steps and done >= settings.epochs * steps, changed):
         return
     if done:
         check_going_on(_versions_of(out), str(out))
@@ -120,7 +121,7 @@ def _train(settings: FitConfig) -> None:
     elif (out / "metrics.csv").is_file():
         shutil.copy(out / "metrics.csv", place)
     table, step_table = Table(place / "metrics.csv", done // steps), Table(place / "steps.csv", done)
-    if _out_of_patience(table, settings):
+    if not changed and _out_of_patience(table, settings):
         return
 
     keras.utils.set_random_seed(settings.seed)
@@ -197,7 +198,7 @@ def _out_of_patience(table: Table, settings: FitConfig) -> bool:
 
 def _say_how_good(table: Table, averages: Averages, validate: Callable, judged: bool) -> None:
     """On photos held back: what the result gains over bicubic, and over the weights that it started from."""
-    scores, started = scores_of(table), table.column(SCORE).get(0)
+    scores, started = scores_of(table), scores_of(table, 0).get(0)
     if scores:
         newest = max(scores)
         score, bicubic = scores[newest] if judged else max(scores.values()), table.column(f"{SCORE}_bicubic")[newest]

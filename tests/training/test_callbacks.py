@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import signal
+import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.models.steps import Stepper
+from ssrvae_tf.training import callbacks
 from ssrvae_tf.training.averages import Averages
-from ssrvae_tf.training.callbacks import Progress, StepFigures, Stop, out_of_patience
+from ssrvae_tf.training.callbacks import Progress, Results, Schedule, StepFigures, Stop, out_of_patience, scores_of
 from ssrvae_tf.training.checkpoints import Checkpoints
 from ssrvae_tf.training.optimizers import adam
-from ssrvae_tf.training.pictures import correlation, sharpness
+from ssrvae_tf.training.pictures import _sr_sheet, correlation, sharpness
 from ssrvae_tf.training.records import Table
 
 
@@ -112,6 +115,12 @@ def test_sharpness_is_the_strength_of_what_a_mean_takes_away():
     assert correlation(np.ones(9), second) == 0
 
 
+def test_a_sheet_of_photos_that_come_out_exactly_has_no_infinite_figure():
+    white = tf.ones((2, 32, 32, 3))
+    _, figures = _sr_sheet(lambda lr, training: white, white[:, ::4, ::4], white)
+    assert figures["sheet_psnr"] == 100 and 60 < figures["sheet_psnr_bicubic"] <= 100
+
+
 def test_the_rate_written_is_that_of_the_step(tmp_path):
     model, averages = model_of_one_weight(adam(1.0, "constant", 9, warmup_steps=4))
     table, writer = Table(tmp_path / "steps.csv", 0), tf.summary.create_file_writer(str(tmp_path / "board"))
@@ -145,6 +154,25 @@ def test_every_few_steps_means_rate_and_speed_are_written(tmp_path):
         for value in event.summary.value
     ]
     assert {(2, "steps/loss"), (4, "steps/learning_rate"), (4, "steps/examples_per_second")} <= set(seen)
+
+
+def test_scores_of_other_photos_say_nothing_beside_those_of_now(tmp_path, monkeypatch):
+    """A run may go on with other photos, of which others are held back."""
+    saved, now, (model, averages) = [], [], model_of_one_weight()
+    monkeypatch.setattr(callbacks, "save_weights", lambda model, path: saved.append((path.name, len(table.rows))))
+    table, writer = Table(tmp_path / "metrics.csv", 0), tf.summary.create_file_writer(str(tmp_path / "board"))
+    kept = types.SimpleNamespace(save=lambda: None)
+    draw = lambda: (Image.new("RGB", (8, 8)), {})  # noqa: E731
+    validate = lambda: dict(zip(("val_psnr", "val_psnr_bicubic"), now))  # noqa: E731
+    results = Results(tmp_path, table, writer, averages, kept, draw, lambda: None, validate, Schedule())
+    results.set_model(model)
+    table.add({"epoch": 0, "val_psnr": 27.0, "val_psnr_bicubic": 28.0})
+    for epoch, now[:] in enumerate([(30, 28), (31, 28), (29, 28), (25, 24), (26, 24.0001), (26, 24)]):
+        results.on_epoch_end(epoch, {})
+    assert [rows - 1 for name, rows in saved if name == "best.weights.h5"] == [1, 2, 4, 5]
+    assert scores_of(table, 0) == {4: 25, 5: 26, 6: 26}
+    assert scores_of(Table(tmp_path / "metrics.csv", 3), 0) == {0: 27, 1: 30, 2: 31, 3: 29}
+    assert scores_of(Table(tmp_path / "metrics.csv", 3)) == {1: 30, 2: 31, 3: 29}
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -137,6 +139,11 @@ def test_the_best_weights_are_the_result_and_its_gain_is_said(photo_folder, tmp_
     fit(settings)
     assert "no better validation in --patience 2 epochs" in capsys.readouterr().out
     assert last_row(tmp_path / "more")["epoch"] == 3
+
+    other = Path(shutil.copytree(photo_folder, tmp_path / "photos"))
+    shutil.copy(other / "00.jpg", other / "one_more.jpg")
+    fit(dataclasses.replace(settings, hr=str(other), lr=str(other)))
+    assert last_row(tmp_path / "more")["epoch"] == 4, "with other photos it may get better again"
 
 
 def test_checkpoints_by_the_clock_and_pictures_by_steps_come_between_epochs(photo_folder, tmp_path, monkeypatch):
