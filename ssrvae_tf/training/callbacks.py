@@ -205,7 +205,9 @@ class Results(keras.callbacks.Callback):
     def _in_use(self) -> Iterator[None]:
         """Save the weights for use, keep them in place for the block, and save a checkpoint after it."""
         step = self.model.stepper.done
-        if not all(np.isfinite(variable.numpy()).all() for variable in self.model.trainable_variables):
+        adversary = getattr(self.model, "adversary", None)
+        moved = [*self.model.trainable_variables, *(adversary.variables if adversary else [])]
+        if not all(np.isfinite(variable.numpy()).all() for variable in moved):
             raise UserError(f"weights are not finite after step {step}: {_NOT_FINITE}")
         with self._averages.in_place():
             self._prepare()

@@ -126,7 +126,7 @@ def _train(settings: FitConfig) -> None:
 
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = _compiled(settings, levels)
+        model = _compiled(settings, levels, fresh=not done)
         averages = Averages(getattr(model, "optimized_variables", model.trainable_variables), settings.ema)
     checkpoints = Checkpoints(place / "checkpoints", model, averages)
     checkpoints.restore(out / "checkpoints")
@@ -453,14 +453,15 @@ def _adversary(settings: FitConfig, levels: Callable | None, optimizer: Callable
     return Adversary(critic, settings.adversarial, levels, levels_weight, settings.seed, own)
 
 
-def _compiled(settings: FitConfig, levels: Callable | None = None) -> keras.Model:
+def _compiled(settings: FitConfig, levels: Callable | None, fresh: bool) -> keras.Model:
+    """Ready to train; of a run that is not `fresh`, with weights to be restored."""
     try:
         model = loading.build(settings)
     except ValueError as error:
         raise UserError(str(error)) from error
-    if settings.init:
+    if fresh and settings.init:
         loading.start_from(model, settings.init)
-    elif settings.stage == "sr" and settings.network == "ssrvae":
+    elif fresh and settings.stage == "sr" and settings.network == "ssrvae":
         start_as_enlargement(model)
     steps = settings.epochs * settings.steps_per_epoch
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 import types
 
@@ -90,8 +91,37 @@ def test_a_torn_checkpoint_is_told(tmp_path):
     Checkpoints(tmp_path, model, averages).save()
     for path in tmp_path.glob("*.data*"):
         path.write_bytes(b"")
-    with pytest.raises(UserError, match="cannot be restored"):
+    with pytest.raises(UserError, match=r"ckpt-0: cannot be restored \(.*\): start anew in another --out"):
         Checkpoints(tmp_path, *model_of_one_weight()).restore(tmp_path)
+
+
+def test_what_a_torn_checkpoint_advises_goes_on_from_the_one_before(tmp_path):
+    model, averages = model_of_one_weight()
+    checkpoints = Checkpoints(tmp_path, model, averages)
+    for _ in range(2):
+        step(model, averages)
+        checkpoints.save()
+    (tmp_path / "ckpt-2.data-00000-of-00001").write_bytes(b"")
+    again, more = model_of_one_weight()
+    told = f"remove {tmp_path / 'ckpt-2'}.* to go on from the one before, or start anew"
+    with pytest.raises(UserError, match=re.escape(told)):
+        Checkpoints(tmp_path, again, more).restore(tmp_path)
+    for path in tmp_path.glob("ckpt-2.*"):
+        path.unlink()
+    assert Checkpoints.newest_step(tmp_path) == 1
+    Checkpoints(tmp_path, again, more).restore(tmp_path)
+    assert again.stepper.done == 1
+
+
+def test_a_discriminator_that_is_no_number_is_not_saved(tmp_path):
+    model, averages = model_of_one_weight()
+    table, writer = Table(tmp_path / "metrics.csv", 0), tf.summary.create_file_writer(str(tmp_path / "board"))
+    results = Results(tmp_path, table, writer, averages, None, None, lambda: None, None, Schedule())
+    results.set_model(model)
+    model.adversary = types.SimpleNamespace(variables=[tf.Variable([1.0, np.nan])])
+    with pytest.raises(UserError, match="weights are not finite after step 0"):
+        results.save()
+    assert not (tmp_path / "model.weights.h5").exists()
 
 
 def test_a_checkpoint_of_another_version_is_refused_with_the_way_out(tmp_path):

@@ -175,10 +175,14 @@ def test_weights_to_start_from_are_taken(photo_folder, tmp_path):
     first = fit(tiny("sr", photo_folder, tmp_path / "first", sr_network=PLAIN, epochs=1))
     first.save(tmp_path / "first.keras")
     for number, init in enumerate((tmp_path / "first", tmp_path / "first.keras")):
-        settings = {"init": str(init), "learning_rate": 1e-12, "schedule": "constant"}
-        second = fit(tiny("sr", photo_folder, tmp_path / f"from_{number}", sr_network=PLAIN, epochs=1, **settings))
+        more = {"init": str(init), "learning_rate": 1e-12, "schedule": "constant"}
+        settings = tiny("sr", photo_folder, tmp_path / f"from_{number}", sr_network=PLAIN, epochs=1, **more)
+        second = fit(settings)
         for got, wanted in zip(second.get_weights(), first.get_weights()):
             np.testing.assert_allclose(got, wanted, atol=1e-6)
+    init.unlink()  # a run that goes on needs it no more
+    fit(dataclasses.replace(settings, epochs=2))
+    assert last_row(tmp_path / "from_1")["epoch"] == 2
 
 
 @pytest.mark.parametrize("make", [lambda: EDSR(2, 8, 1), lambda: SRNetwork(2, 16, 0, 0)])
