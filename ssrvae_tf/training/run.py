@@ -24,7 +24,7 @@ from ssrvae_tf import config as configuration
 from ssrvae_tf.compat import check_going_on
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, sources, sr_batches, style_batches
-from ssrvae_tf.errors import UserError, of_the_disk
+from ssrvae_tf.errors import UserError, of_the_disk, one_line
 from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
 from ssrvae_tf.loading.saved_models import feature_levels
@@ -343,10 +343,15 @@ def _strategy(several_workers: bool) -> tf.distribute.Strategy:
 
 
 def _fitting_strategy(settings: FitConfig) -> tf.distribute.Strategy:
-    several = "TF_CONFIG" in os.environ
-    if several and settings.max_minutes:
-        raise UserError("--max-minutes: the clocks of several workers differ: use --epochs with TF_CONFIG")
-    strategy = _strategy(several)
+    given = os.environ.get("TF_CONFIG", "")
+    try:
+        several = bool(given and json.loads(given).get("cluster"))
+        if several and settings.max_minutes:
+            raise UserError("--max-minutes: the clocks of several workers differ: use --epochs with TF_CONFIG")
+        strategy = _strategy(several)
+    except (ValueError, AttributeError, TypeError) as error:
+        why = f"TF_CONFIG {given}: no cluster and task can be read from it ({one_line(error)})"
+        raise UserError(f"{why}: see docs/scale.md, or unset it to train on this machine alone") from error
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise UserError(f"--batch-size {settings.batch_size}: it must be a multiple of the {replicas} devices")

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny_runs import PLAIN, run, tiny, weights
 
 from ssrvae_tf import load
@@ -18,6 +20,7 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading.models import save_weights
 from ssrvae_tf.models import EDSR, SRNetwork
 from ssrvae_tf.training import callbacks
+from ssrvae_tf.training import run as run_module
 from ssrvae_tf.training.run import fit
 
 
@@ -224,6 +227,25 @@ style = figures("style", 2)
 assert style["gradient_norm"] > 0 and 1.5 < style["critic"] < 2.5 and np.isfinite(list(style.values())).all(), style
 print("done")
 """
+
+
+@pytest.mark.parametrize(
+    "given",
+    ['{"cluster": ', "[]", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": 3, "task": {"index": 0}}']
+    + ['{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'],
+)
+def test_a_cluster_that_cannot_be_read_is_told(given, photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", given)
+    told = f"TF_CONFIG {given}: no cluster and task can be read from it ("
+    with pytest.raises(UserError, match=re.escape(told)):
+        run_module._fitting_strategy(tiny("sr", photo_folder, tmp_path))
+
+
+@pytest.mark.parametrize("given", ["", "{}", '{"cluster": {}}'])
+def test_without_a_cluster_this_machine_trains_alone(given, photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", given)
+    strategy = run_module._fitting_strategy(tiny("sr", photo_folder, tmp_path, max_minutes=1.0))
+    assert not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 @pytest.mark.slow
