@@ -72,9 +72,6 @@ def test_photos_take_a_share_of_the_memory_that_is_free(tmp_path, monkeypatch):
     for number in range(4):
         save(tmp_path / f"{number}.png", 50, 40)  # 6,000 bytes each
 
-    class Free:
-        available = 3 * 2 * 6000
-
-    monkeypatch.setattr(photo_set.psutil, "virtual_memory", Free)
+    monkeypatch.setattr(photo_set, "free_memory", lambda: 3 * 2 * 6000)
     photos = PhotoSet.load(tmp_path, 20, crop="random").photos
     assert [isinstance(photo, np.ndarray) for photo in photos] == [True, True, False, False]
