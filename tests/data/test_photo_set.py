@@ -1,9 +1,12 @@
+import os
+
 import numpy as np
 import pytest
 from two_colours import save, two_colours
 
-from ssrvae_tf.data import PhotoSet, photo_set
+from ssrvae_tf.data import PhotoSet, photo_set, sources
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos.folders import check_not_swapped
 
 
 def test_fit_shrinks_the_shorter_side_and_keeps_the_longer_whole(tmp_path):
@@ -39,6 +42,16 @@ def test_unreadable_files_are_skipped_and_the_first_five_named(tmp_path, capsys)
     assert len(photos) == 1 and len(photos.skipped) == 7
     assert f"--hr {tmp_path}: skipped 7 of 8 files" in text
     assert "bad4.jpg" in text and "bad5.jpg" not in text and "and 2 more" in text
+
+
+def test_pipes_and_links_that_lead_nowhere_are_skipped(tmp_path, capsys):
+    save(tmp_path / "a.png", 40, 40)
+    os.mkfifo(tmp_path / "pipe.jpg")  # whose reading would wait for ever
+    os.symlink(tmp_path / "nowhere", tmp_path / "link.jpg")
+    assert len(PhotoSet.load(tmp_path, 20)) == 1 and len(sources.listed(tmp_path, "--hr")) == 3
+    check_not_swapped(sources.some(tmp_path, "--hr"), sources.some(tmp_path, "--lr"))
+    text = capsys.readouterr().err
+    assert "link.jpg: cannot be read (" in text and "pipe.jpg: cannot be read (a device or a pipe, not a file)" in text
 
 
 def test_too_few_photos_say_how_many_and_what_to_do(tmp_path):
