@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Callable, List, Literal, Optional, Tuple, Union
@@ -20,6 +21,14 @@ MAY_CHANGE = (
     *("out", "epochs", "max_minutes", "hr", "lr", "everyday", "features", "patience"),
     *("checkpoint_steps", "checkpoint_minutes", "log_steps", "picture_steps"),
 )
+# Fields that name folders, files, or models.
+_PLACES = ("hr", "lr", "everyday", "val", "features", "style", "out", "init")
+# Fields that only one stage looks at, besides models' own. The judges' are checked wherever they come from.
+_OF_STAGE = {
+    "style": ("features",),
+    "sr": ("network", "everyday", "patience", "zoom", "colour_weight", "sharpen")
+    + ("bicubic_share", "classical_share", "wide_share", "everyday_share"),
+}
 # Degradations that need no styleVAE.
 NO_MODEL = ("bicubic", "classical", "wide")
 # The configurations that come with the package: inside it where it is installed, beside it in a checkout.
@@ -212,18 +221,27 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         counts: tuple[str, ...] = ("batch_size", "epochs", "steps_per_epoch", "hr_size", "patch_size", "patience")
-        counts += ("checkpoint_steps", "log_steps", "picture_steps")
-        for name in (*counts, "style_vae.filters", "style_vae.latent_dim", "sr_network.filters", "baseline.filters"):
+        counts += ("checkpoint_steps", "log_steps", "picture_steps", "style_vae.filters", "style_vae.latent_dim")
+        counts += ("sr_network.filters", "sr_network.chunk", "sr_network.share", "baseline.filters")
+        for name in (*counts, "baseline.layers_per_block"):
             self._check(name, lambda value: value >= 1, "at least 1")
-        for name in ("learning_rate", "critic_learning_rate", "max_minutes", "checkpoint_minutes"):
+        for name in ("sr_network.global_blocks", "sr_network.local_blocks", "baseline.blocks"):
+            self._check(name, lambda value: value >= 0, "at least 0")
+        self._check("style_vae.encoder_strides", lambda value: all(each >= 1 for each in value), "of numbers from 1 on")
+        for name in _PLACES:
+            if getattr(self, name) == "":  # as of a variable of the shell that is not set
+                raise UserError(f"{command_line.flag(name)} '': an empty name: name a place, or leave the option out")
+        for name in ("max_minutes", "checkpoint_minutes"):
             self._check(name, lambda value: value > 0, "above 0")
+        for name in ("learning_rate", "critic_learning_rate"):
+            self._check(name, lambda value: 0 < value < math.inf, "above 0 and finite")
         for name in ("hr_size", "patch_size"):
             self._check(name, lambda value: value % self.scale == 0, f"a multiple of --scale, {self.scale}")
         self._check("warmup_steps", lambda value: value >= 0, "at least 0")
         for name in ("bicubic_share", "classical_share", "wide_share", "everyday_share"):
             self._check(name, lambda value: 0 <= value <= 1, "from 0 to 1")
         shares = self.bicubic_share + self.classical_share + self.wide_share
-        if shares > 1:
+        if shares > 1 + 1e-9:  # of 0.33, 0.56 and 0.11 it is 1.0000000000000002
             raise UserError(
                 f"--bicubic-share, --classical-share and --wide-share are {shares:g} together: at most 1 is wanted"
             )
@@ -233,8 +251,9 @@ class FitConfig:
                 "their own, such as --wide-share 0.1"
             )
         self._check("zoom", lambda value: 1 <= value <= 8, "from 1 to 8")
-        for name in ("sharpen", "colour_weight", "adversarial"):
-            self._check(name, lambda value: value >= 0, "at least 0")
+        weights = [f"style_vae.weights.{field.name}" for field in dataclasses.fields(LossWeights)]
+        for name in ("sharpen", "colour_weight", "adversarial", *weights):
+            self._check(name, lambda value: 0 <= value < math.inf, "at least 0 and finite")
         self._check_judges()
         self._check("ema", lambda value: 0 <= value < 1, "at least 0 and below 1")
         if not isinstance(self.val, str):
@@ -260,6 +279,12 @@ class FitConfig:
             raise UserError(f"--{given[0]}: only for --stage sr: leave it out")
         if given and not self.init:
             raise UserError(f"--{given[0]}: needs weights that L1 has trained: add --init RUN, or a shipped name")
+        unpaired = self.adversarial and self.lr and self.network != "srgan"
+        if unpaired and self.patch_size > self.hr_size:
+            raise UserError(
+                f"--patch-size {self.patch_size}: with --adversarial, photos of --lr are judged as large as patches, "
+                f"and they are brought to --hr-size {self.hr_size} / scale: raise --hr-size, or lower --patch-size"
+            )
         if given and self.patience:
             raise UserError(f"--patience watches PSNR, which --{given[0]} gives up by intent: leave one of the two out")
         if self.perceptual is not None:
@@ -291,7 +316,8 @@ def parse(arguments: list[str] | None = None) -> FitConfig:
     """The configuration that a command line asks for: `--config FILE.yaml` or a shipped one's name, then every field.
 
     Raises:
-        UserError: for an unknown or ill-typed field, in one line with the nearest valid name.
+        UserError: for an unknown or ill-typed field, in one line with the nearest valid name; for an option that would
+            have no effect.
     """
     words = command_line.checked(sys.argv[1:] if arguments is None else arguments, ["--config", *_names().values()])
     files, others, left = [], [], iter(words)
@@ -306,7 +332,21 @@ def parse(arguments: list[str] | None = None) -> FitConfig:
         _check_names(values[file], f"--config {file}: ")
     # Files first: the command line overrides them wherever they stand. One of comments alone has nothing to say.
     given = [f"--config={file}" for file in files if values[file]]
-    return _typed(lambda parser: parser.parse_args(given + others), others)
+    settings = _typed(lambda parser: parser.parse_args(given + others), others)
+    _check_used(settings, others)
+    return settings
+
+
+def _check_used(settings: FitConfig, words: list[str]) -> None:
+    """Raises UserError for an option of the command line that nothing would look at. Files may serve both stages, and
+    so may models' own settings, which are many."""
+    given, known = {word.partition("=")[0] for word in words}, command_line.parameters(FitConfig)
+    unused = dict.fromkeys(_OF_STAGE["sr" if settings.stage == "style" else "style"], f"in stage {settings.stage}")
+    if settings.val == 0:
+        unused["patience"] = "with --val 0"
+    for name, why in unused.items():
+        if command_line.flag(name) in given and getattr(settings, name) != known[name].default:
+            raise UserError(f"{command_line.flag(name)}: has no effect {why}: leave it out")
 
 
 def from_dict(values: dict) -> FitConfig:

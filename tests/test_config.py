@@ -90,6 +90,20 @@ def test_a_file_of_comments_alone_sets_nothing(tmp_path):
         ("--style-vae.encoder-strides 1,2", "it must be a list such as [1,2,1]"),
         ("--hr-size 130", "--hr-size 130: it must be a multiple of --scale, 4"),
         ("--sr-network.filters -8", "--sr-network.filters -8: it must be at least 1"),
+        ("--sr-network.share 0", "--sr-network.share 0: it must be at least 1"),
+        ("--sr-network.chunk -5", "--sr-network.chunk -5: it must be at least 1"),
+        ("--sr-network.local-blocks -1", "--sr-network.local-blocks -1: it must be at least 0"),
+        ("--style-vae.encoder-strides [1,0]", "--style-vae.encoder-strides [1, 0]: it must be of numbers from 1 on"),
+        ("--learning-rate .inf", "--learning-rate inf: it must be above 0 and finite"),
+        ("--learning-rate .nan", "--learning-rate nan: it must be above 0 and finite"),
+        ("--critic-learning-rate .inf", "--critic-learning-rate inf: it must be above 0 and finite"),
+        ("--colour-weight .inf", "--colour-weight inf: it must be at least 0 and finite"),
+        ("--style-vae.weights.kl .nan", "--style-vae.weights.kl nan: it must be at least 0 and finite"),
+        ("--style-vae.weights.energy -1", "--style-vae.weights.energy -1.0: it must be at least 0"),
+        *((f"--{name}=", f"--{name} '': an empty name: name a place, or") for name in ("hr", "lr", "everyday", "val")),
+        *((f"--{name}=", f"--{name} '': an empty name: name a place, or") for name in ("style", "out", "init")),
+        ("--stage style --features=", "--features '': an empty name: name a place, or leave the option out"),
+        ("--adversarial 0.1 --init a --lr b --patch-size 192", "--patch-size 192: with --adversarial, photos of --lr"),
         ("--ema 1", "--ema 1.0: it must be at least 0 and below 1"),
         ("--bicubic-share 2", "--bicubic-share 2.0: it must be from 0 to 1"),
         ("--bicubic-share 0.5 --classical-share 0.6", "--wide-share are 1.1 together: at most 1 is wanted"),
@@ -138,6 +152,33 @@ def test_mistakes_in_a_file_are_told_in_one_line(text, message, tmp_path):
     with pytest.raises(UserError) as error:
         config.parse(["--config", str(file)])
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ["words", "message"],
+    [
+        ("--stage style --zoom 2", "--zoom: has no effect in stage style: leave it out"),
+        ("--stage style --everyday=scenes", "--everyday: has no effect in stage style"),
+        ("--stage=style --network edsr", "--network: has no effect in stage style"),
+        ("--features net", "--features: has no effect in stage sr"),
+        ("--patience 3 --val 0", "--patience: has no effect with --val 0"),
+    ],
+)
+def test_an_option_without_an_effect_is_refused(words, message):
+    with pytest.raises(UserError) as error:
+        config.parse(words.split())
+    assert message in str(error.value)
+
+
+def test_a_file_may_serve_both_stages_and_defaults_are_no_mistake(tmp_path):
+    (tmp_path / "own.yaml").write_text("zoom: 2\nwide_share: 0.1\n")
+    words = ["--stage", "style", "--config", str(tmp_path / "own.yaml"), "--everyday", "null", "--sharpen", "0"]
+    assert config.parse([*words, "--sr-network.filters", "8"]).zoom == 2
+
+
+def test_shares_whose_sum_is_one_but_for_rounding_are_taken():
+    shares = config.parse("--bicubic-share 0.33 --classical-share 0.56 --wide-share 0.11".split())
+    assert shares.bicubic_share + shares.classical_share + shares.wide_share > 1
 
 
 def test_settings_survive_their_file_with_the_model_of_their_stage_only(tmp_path):

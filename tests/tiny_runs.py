@@ -46,9 +46,9 @@ def tiny(stage, photos, out, **changes) -> config.FitConfig:
     """2 epochs of 3 steps with everything that could get lost: averages, a schedule, and noise."""
     given = {
         "stage": stage,
-        "hr": str(photos),
-        "lr": str(photos),
-        "out": str(out),
+        "hr": str(photos) or None,
+        "lr": str(photos) or None,
+        "out": str(out) or None,
         "style": "classical",
         "hr_size": 32,
         "patch_size": 32,

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Iterable, Sequence
 
 import numpy as np
-import psutil
 from tqdm import tqdm
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.memory import free_memory
 from ssrvae_tf.photos.files import Encoded, read_photo
 from ssrvae_tf.photos.folders import find_photos
 from ssrvae_tf.photos.jobs import in_order
@@ -145,7 +145,7 @@ class PhotoSet:
                 return str(error)
 
         if memory_limit_mb is None:
-            memory_limit_mb = psutil.virtual_memory().available / 3e6
+            memory_limit_mb = free_memory() / 3e6
         room = memory_limit_mb * 1_000_000
         photos: list[np.ndarray | Path | Encoded] = []
         used: list[Path | str] = []

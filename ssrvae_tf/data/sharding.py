@@ -24,8 +24,8 @@ from ssrvae_tf.data.photo_set import prepared
 from ssrvae_tf.data.shards import Entry, Shard
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.photos.files import Encoded, unreadable
-from ssrvae_tf.photos.folders import find_photos
-from ssrvae_tf.photos.formats import open_image
+from ssrvae_tf.photos.folders import find_photos, size_of
+from ssrvae_tf.photos.formats import check_file, open_image
 from ssrvae_tf.photos.jobs import in_order
 
 _PLAN = "plan.json"  # there while not all shards are
@@ -172,6 +172,8 @@ class Sharding:
         """(what it is, its bytes in the shard), or why it cannot be read."""
         source = photo.source
         try:
+            if not isinstance(source, Encoded):
+                check_file(source)
             data = source.data if isinstance(source, Encoded) else source.read_bytes()
             with open_image(io.BytesIO(data)) as image:
                 size = self._size if self._size and min(image.size) > self._size else None
@@ -224,7 +226,7 @@ def _found(place: str) -> list[_Photo]:
         return [_Photo(each.name, len(each.data), each) for each in tfds_photos.photos(place, "")]
     paths = find_photos(place)
     names = [Path(os.path.relpath(path, place)).as_posix() for path in paths]
-    return [_Photo(name, os.path.getsize(path), path) for name, path in zip(names, paths)]
+    return [_Photo(name, size_of(path) or 0, path) for name, path in zip(names, paths)]
 
 
 def _parted(sizes: Sequence[float], most: float) -> list[tuple[int, int]]:

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Iterator, Sequence
 
 import numpy as np
-import psutil
 import tensorflow as tf
 
 from ssrvae_tf.data.interleaving import Interleaving
 from ssrvae_tf.data.photo_set import PhotoSet, check_enough, prepared
 from ssrvae_tf.errors import UserError, one_line
+from ssrvae_tf.memory import free_memory
 from ssrvae_tf.photos.files import Encoded
 
 MANIFEST = "manifest.json"
@@ -244,7 +244,7 @@ class ShardedPhotos(PhotoSet):
             print(f"{label}: left out {small} of {len(numbers) + small} photos: below {size} pixels", file=sys.stderr)
         check_enough(len(numbers), minimum, label, size)
         if memory_limit_mb is None:
-            memory_limit_mb = psutil.virtual_memory().available / 3e6
+            memory_limit_mb = free_memory() / 3e6
         shelf = _Shelf(os.fspath(place), shards, memory_limit_mb * 1_000_000)
         return cls(os.fspath(place), shards, numbers, size, crop == "fit", upsample, shelf)
 

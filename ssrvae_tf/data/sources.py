@@ -8,7 +8,7 @@ from typing import Union
 
 from ssrvae_tf.data import shards, tfds_photos
 from ssrvae_tf.data.photo_set import PhotoSet
-from ssrvae_tf.photos.folders import find_photos
+from ssrvae_tf.photos.folders import find_photos, size_of
 
 Place = Union[str, os.PathLike]
 
@@ -28,7 +28,7 @@ def listed(place: Place, what: str) -> list[tuple[str, int]]:
         entries = [entry for shard in shards.read_manifest(place, what) for entry in shard.photos]
         return sorted((entry.name, entry.source_bytes) for entry in entries)
     found = find_photos(place, what)
-    return [(Path(os.path.relpath(photo, place)).as_posix(), os.path.getsize(photo)) for photo in found]
+    return [(Path(os.path.relpath(photo, place)).as_posix(), size_of(photo) or 0) for photo in found]
 
 
 def some(place: Place, what: str) -> list[Path] | list[int]:

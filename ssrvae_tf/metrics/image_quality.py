@@ -10,9 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from ssrvae_tf.layers.colour import LUMA
 
 WINDOW = 11  # of SSIM, in pixels
-EQUAL = (
-    100.0  # dB, of pictures that equal the true one, in means: one that is infinite would be all that is left of them
-)
+EQUAL = 100.0  # dB in means, of pictures that equal the true ones: their PSNR is infinite, and so would the mean be
 
 
 class Convention(NamedTuple):

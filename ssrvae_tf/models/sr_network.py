@@ -43,6 +43,7 @@ class SuperResolver(keras.Model):
 
     colour_weight = 0.0
     adversary: Optional[Adversary] = None
+    stepper: Optional[Stepper] = None
     own_loss, has_metrics = None, False  # of `compile`
 
     def __init__(self, scale: int, filters: int, network: Callable, **kwargs: Any):
@@ -87,7 +88,7 @@ class SuperResolver(keras.Model):
     def compile_from_config(self, config: dict) -> None:
         """As it was compiled when it was saved, but for an adversary; by another Keras perhaps."""
         try:
-            given = keras.saving.deserialize_keras_object(config)
+            given = keras.saving.deserialize_keras_object(_for_either_keras(config))
             self.compile(**{name: value for name, value in given.items() if value is not None})
         except (TypeError, ValueError) as error:
             why = f"{self.name} is not compiled as it was saved ({one_line(error)})"
@@ -148,6 +149,8 @@ class SuperResolver(keras.Model):
         return self.enlarge(lr)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        if self.stepper is None:
+            raise ValueError(f"{self.name} is not compiled: compile it to train it")
         lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
         lr, hr = tf.nest.map_structure(as_unit, (lr, hr))
         pairs, judged = None, None
@@ -193,6 +196,21 @@ def _is_one_quiet_batch(lr: np.ndarray, *args: Any, **kwargs: Any) -> bool:
     """Whether Keras' loop over batches, three times as long as the network takes for one small face, has no use."""
     quiet = not args and kwargs.get("verbose") == 0 and not kwargs.keys() - {"verbose", "batch_size"}
     return quiet and len(lr) <= (kwargs.get("batch_size") or 32) and lr.shape[1] * lr.shape[2] <= WHOLE
+
+
+def _for_either_keras(config: dict) -> dict:
+    """How a model was compiled, where Keras 2 has put it down, as Keras 3 takes its optimizer, too."""
+
+    def lean(part: Any) -> Any:
+        if not isinstance(part, dict):
+            return part
+        gone = [("jit_compile", False), ("jit_compile", True), ("is_legacy_optimizer", False), ("name", None)]
+        kept = {name: lean(value) for name, value in part.items() if (name, value) not in gone}
+        if kept.get("module") == "keras.optimizers.experimental":
+            kept["module"] = "keras.optimizers"
+        return kept
+
+    return {**config, "optimizer": lean(config.get("optimizer"))}
 
 
 def _lr_of(x: Any) -> tf.Tensor:

@@ -21,7 +21,16 @@ from PIL import Image, ImageCms, ImageOps
 
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.photos import records
-from ssrvae_tf.photos.formats import MAX_MEGAPIXELS, RAW, SUFFIXES, add_heif, advice, open_image, packet_of
+from ssrvae_tf.photos.formats import (
+    MAX_MEGAPIXELS,
+    RAW,
+    SUFFIXES,
+    add_heif,
+    advice,
+    check_file,
+    open_image,
+    packet_of,
+)
 from ssrvae_tf.photos.writing import replacing
 
 _LONGEST = {"jpeg": 65_500, "webp": 16_383}
@@ -123,6 +132,8 @@ def read_photo(path: str | os.PathLike | Encoded, at_least: int | None = None) -
     """
     add_heif()
     try:
+        if not isinstance(path, Encoded):
+            check_file(path)
         with Image.open(io.BytesIO(path.data) if isinstance(path, Encoded) else path) as image:
             if at_least:
                 image.draft("RGB", (at_least, at_least))

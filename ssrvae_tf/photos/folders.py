@@ -24,6 +24,7 @@ from ssrvae_tf.photos.writing import check_folder_for, remove_parts
 COMPARISON = "before_after.html"  # a folder with such a page holds sheets, not photos
 _NAMES = 10_000  # that are looked at to count what is left out
 _LOOKED_AT = 50  # photos whose sizes are
+_APART = 1.5  # sharp and small photos of much the same size may be what they are called: blur is not seen here
 # Pillow knows these by name only, or needs another program to read them.
 NOT_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
 
@@ -132,10 +133,10 @@ def check_not_swapped(
         hr_option, lr_option: that gave them; the error names both.
 
     Raises:
-        UserError: if the sharp ones are the smaller.
+        UserError: if the sharp ones are much the smaller.
     """
     large, small = _usual_side(hr), _usual_side(lr)
-    if large and small and large < small:
+    if large and small and _APART * large < small:
         raise UserError(
             f"{hr_option} and {lr_option}: photos of {hr_option} are smaller (at the median {large} pixels on the "
             f"shorter side) than those of {lr_option} ({small}): exchange the two"

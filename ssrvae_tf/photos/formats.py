@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import os
+import stat
 import threading
 
 from PIL import Image
@@ -21,12 +22,25 @@ _LIMIT = threading.Lock()
 def open_image(path: str | os.PathLike | io.BytesIO) -> Image.Image:
     """`Image.open` without Pillow's own limit of pixels, which cannot be lifted for one file."""
     add_heif()
+    if not isinstance(path, io.BytesIO):
+        check_file(path)
     with _LIMIT:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(path)
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+def check_file(path: str | os.PathLike) -> None:
+    """Look whether reading could wait for ever, as it does at a pipe into which nothing is written.
+
+    Raises:
+        OSError: if it could, or there is nothing.
+    """
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError("a device or a pipe, not a file")
 
 
 def packet_of(image: Image.Image) -> bytes | None:

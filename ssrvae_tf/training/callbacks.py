@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import signal
 import sys
 import threading
@@ -25,6 +26,7 @@ from ssrvae_tf.training.records import Table
 
 _NOT_FINITE = "lower --learning-rate or take --precision float32; the same command goes on from the last checkpoint"
 SCORE = "val_psnr"  # the figure that says which weights are the best, dB
+_SAME = 1e-3  # dB, of the same pieces on another processor
 
 
 class Means:
@@ -180,11 +182,11 @@ class Results(keras.callbacks.Callback):
             logs.update(figures)
             if self._validate:
                 logs.update(self._validate())
-                best = max(scores_of(self._table).values(), default=-np.inf)
-                if self._schedule.keep_best and logs.get(SCORE, -np.inf) > best:
-                    save_weights(self.model, self._folder / BEST)
             image.save(self._folder / "images" / f"epoch_{epoch + 1:04d}.png")
             self._table.add({"epoch": epoch + 1, **logs})
+            scores = scores_of(self._table)
+            if self._schedule.keep_best and scores and max(scores, key=scores.get) == epoch + 1:
+                save_weights(self.model, self._folder / BEST)
             write_picture(self._writer, epoch + 1, image)
             write_scalars(self._writer, epoch + 1, logs)
         if out_of_patience(scores_of(self._table), self._schedule.patience):
@@ -203,7 +205,9 @@ class Results(keras.callbacks.Callback):
     def _in_use(self) -> Iterator[None]:
         """Save the weights for use, keep them in place for the block, and save a checkpoint after it."""
         step = self.model.stepper.done
-        if not all(np.isfinite(variable.numpy()).all() for variable in self.model.trainable_variables):
+        adversary = getattr(self.model, "adversary", None)
+        moved = [*self.model.trainable_variables, *(adversary.variables if adversary else [])]
+        if not all(np.isfinite(variable.numpy()).all() for variable in moved):
             raise UserError(f"weights are not finite after step {step}: {_NOT_FINITE}")
         with self._averages.in_place():
             self._prepare()
@@ -213,9 +217,17 @@ class Results(keras.callbacks.Callback):
         self._saved_step, self._saved_at = step, time.monotonic()
 
 
-def scores_of(table: Table) -> dict[int, float]:
-    """{epoch: score} of metrics.csv, without that of the weights that a run started from, of epoch 0."""
-    return {epoch: score for epoch, score in table.column(SCORE).items() if epoch}
+def scores_of(table: Table, first: int = 1) -> dict[int, float]:
+    """{epoch: score} of metrics.csv, of the epochs that were measured on the same photos as the newest one.
+
+    A run may go on with other photos, whose scores say nothing beside those of before. Bicubic's tells.
+
+    Args:
+        first: 0 takes the weights that a run started from, too.
+    """
+    scores, plain = table.column(SCORE), table.column(f"{SCORE}_bicubic")
+    same = itertools.takewhile(lambda epoch: abs(plain[epoch] - plain[max(plain)]) < _SAME, reversed(plain))
+    return {epoch: scores[epoch] for epoch in sorted(same) if epoch >= first}
 
 
 def out_of_patience(scores: dict[int, float], patience: int | None) -> bool:

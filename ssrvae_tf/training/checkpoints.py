@@ -42,7 +42,7 @@ class Checkpoints:
     def newest_step(folder: Path) -> int:
         """The step of the newest checkpoint, 0 if there is none."""
         path = _newest(folder)
-        return int(path.rsplit("-", 1)[1]) if path else 0
+        return _step(path) if path else 0
 
     @staticmethod
     def refuse_older(folder: Path) -> None:
@@ -78,8 +78,16 @@ class Checkpoints:
 def _newest(folder: Path) -> str | None:
     """The newest checkpoint, None if there is none. Without the list that TensorFlow keeps of them, which is lost where
     the power fails while it is written, it is that of the greatest number: each is whole once it has its index."""
-    found = [str(path.with_suffix("")) for path in folder.glob("ckpt-*.index")]
-    return _listed(folder) or max(found, key=lambda path: int(path.rsplit("-", 1)[1]), default=None)
+    return _listed(folder) or max(_whole(folder), key=_step, default=None)
+
+
+def _whole(folder: Path) -> list[str]:
+    """All checkpoints."""
+    return [str(path.with_suffix("")) for path in folder.glob("ckpt-*.index")]
+
+
+def _step(path: str) -> int:
+    return int(path.rsplit("-", 1)[1])
 
 
 def _listed(folder: Path) -> str | None:
@@ -95,4 +103,7 @@ def _telling_damage(path: str | None) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
-        raise UserError(f"{path}: cannot be restored ({one_line(error)}): start anew in another --out") from error
+        advice = "start anew in another --out"
+        if any(_step(other) < _step(path) for other in _whole(Path(path).parent)):
+            advice = f"remove {path}.* to go on from the one before, or {advice}"
+        raise UserError(f"{path}: cannot be restored ({one_line(error)}): {advice}") from error

@@ -97,7 +97,8 @@ def split(photos: PhotoSet, folder: Folder, wanted: int, before: list, seed: int
     The names of the second go into `folder.held_back`.
     """
     names = [_name(path, folder.path) for path in photos.paths]
-    held = [name for name in before if name in set(names)]
+    there = set(names)
+    held = [name for name in before if name in there]
     if not held:
         held = sorted(names, key=lambda name: (zlib.crc32(f"{seed} {name}".encode()), name))[:wanted]
     folder.held_back = sorted(held)
@@ -114,7 +115,9 @@ def strips(photos: PhotoSet) -> tuple[PhotoSet, PhotoSet]:
 
 
 def without(photos: PhotoSet, others: PhotoSet) -> PhotoSet:
-    """`photos` without the files that are in `others` too."""
+    """`photos` without the files that are in `others` too; those that are of no files stay."""
+    if not photos.paths:
+        return photos
     there = {os.path.realpath(path) for path in others.paths}
     return photos.part([i for i, path in enumerate(photos.paths) if os.path.realpath(path) not in there])
 

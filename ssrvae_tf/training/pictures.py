@@ -11,6 +11,7 @@ import tensorflow as tf
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, bicubic, sr_batches, style_batches
 from ssrvae_tf.layers import high_pass
+from ssrvae_tf.metrics.image_quality import EQUAL
 from ssrvae_tf.photos.sheets import sheet
 
 _ROWS = 6
@@ -35,8 +36,8 @@ def _sr_sheet(model, lr, hr):
     sr = model(lr, training=False)
     enlarged = tf.clip_by_value(tf.image.resize(lr, hr.shape[1:3], "bicubic"), 0.0, 1.0)
     figures = {
-        "sheet_psnr": float(tf.reduce_mean(tf.image.psnr(sr, hr, 1.0))),
-        "sheet_psnr_bicubic": float(tf.reduce_mean(tf.image.psnr(enlarged, hr, 1.0))),
+        name: float(tf.reduce_mean(tf.minimum(tf.image.psnr(made, hr, 1.0), EQUAL)))
+        for name, made in (("sheet_psnr", sr), ("sheet_psnr_bicubic", enlarged))
     }
     return _sheet({"LR": lr, "bicubic": enlarged, "SR": sr, "HR": hr}), figures
 

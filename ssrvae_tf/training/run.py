@@ -24,7 +24,7 @@ from ssrvae_tf import config as configuration
 from ssrvae_tf.compat import check_going_on
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, sources, sr_batches, style_batches
-from ssrvae_tf.errors import UserError, of_the_disk
+from ssrvae_tf.errors import UserError, of_the_disk, one_line
 from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
 from ssrvae_tf.loading.saved_models import feature_levels
@@ -98,7 +98,8 @@ def _train(settings: FitConfig) -> None:
     steps = settings.steps_per_epoch or (previous and previous.steps_per_epoch)
     done = Checkpoints.newest_step(out / "checkpoints")
     folders, before = _folders(settings), held_back.read(out)
-    if _all_done(settings, steps and done >= settings.epochs * steps, held_back.differences(before, folders)):
+    changed = held_back.differences(before, folders)
+    if _all_done(settings, steps and done >= settings.epochs * steps, changed):
         return
     if done:
         check_going_on(_versions_of(out), str(out))
@@ -120,12 +121,12 @@ def _train(settings: FitConfig) -> None:
     elif (out / "metrics.csv").is_file():
         shutil.copy(out / "metrics.csv", place)
     table, step_table = Table(place / "metrics.csv", done // steps), Table(place / "steps.csv", done)
-    if _out_of_patience(table, settings):
+    if not changed and _out_of_patience(table, settings):
         return
 
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = _compiled(settings, levels)
+        model = _compiled(settings, levels, fresh=not done)
         averages = Averages(getattr(model, "optimized_variables", model.trainable_variables), settings.ema)
     checkpoints = Checkpoints(place / "checkpoints", model, averages)
     checkpoints.restore(out / "checkpoints")
@@ -197,7 +198,7 @@ def _out_of_patience(table: Table, settings: FitConfig) -> bool:
 
 def _say_how_good(table: Table, averages: Averages, validate: Callable, judged: bool) -> None:
     """On photos held back: what the result gains over bicubic, and over the weights that it started from."""
-    scores, started = scores_of(table), table.column(SCORE).get(0)
+    scores, started = scores_of(table), scores_of(table, 0).get(0)
     if scores:
         newest = max(scores)
         score, bicubic = scores[newest] if judged else max(scores.values()), table.column(f"{SCORE}_bicubic")[newest]
@@ -342,10 +343,15 @@ def _strategy(several_workers: bool) -> tf.distribute.Strategy:
 
 
 def _fitting_strategy(settings: FitConfig) -> tf.distribute.Strategy:
-    several = "TF_CONFIG" in os.environ
-    if several and settings.max_minutes:
-        raise UserError("--max-minutes: the clocks of several workers differ: use --epochs with TF_CONFIG")
-    strategy = _strategy(several)
+    given = os.environ.get("TF_CONFIG", "")
+    try:
+        several = bool(given and json.loads(given).get("cluster"))
+        if several and settings.max_minutes:
+            raise UserError("--max-minutes: the clocks of several workers differ: use --epochs with TF_CONFIG")
+        strategy = _strategy(several)
+    except (ValueError, AttributeError, TypeError) as error:
+        why = f"TF_CONFIG {given}: no cluster and task can be read from it ({one_line(error)})"
+        raise UserError(f"{why}: see docs/scale.md, or unset it to train on this machine alone") from error
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise UserError(f"--batch-size {settings.batch_size}: it must be a multiple of the {replicas} devices")
@@ -428,15 +434,16 @@ def _hold_back(
         print("the right quarter of each is held back for validation")
         return {**photos, "hr": parts[0]}, {"hr": parts[1]}
     share = None if isinstance(settings.val, str) else settings.val
-    for name in ("hr", "lr") if settings.stage == "style" else ("hr",):
-        if name in kept:
-            continue
-        known, count = before[name].held_back if name in before else [], len(photos[name])
-        wanted = held_back.how_many(count, share, least)
-        if not wanted:
-            print(f"--{name} {getattr(settings, name)}: {count} photos are too few to hold some back: no validation")
+    names = [name for name in ("hr", "lr") if name not in kept and (name == "hr" or settings.stage == "style")]
+    wanted = {name: held_back.how_many(len(photos[name]), share, least) for name in names}
+    for name in names:
+        if not wanted[name]:
+            count = f"{len(photos[name])} photos"
+            print(f"--{name} {getattr(settings, name)}: {count} are too few to hold some back: no validation")
             return everything, {}
-        photos[name], kept[name] = held_back.split(photos[name], folders[name], wanted, known, settings.seed)
+    for name in names:
+        known, count = before[name].held_back if name in before else [], len(photos[name])
+        photos[name], kept[name] = held_back.split(photos[name], folders[name], wanted[name], known, settings.seed)
         print(f"--{name} {getattr(settings, name)}: {len(kept[name])} of {count} photos are held back for validation")
     return photos, kept
 
@@ -451,14 +458,15 @@ def _adversary(settings: FitConfig, levels: Callable | None, optimizer: Callable
     return Adversary(critic, settings.adversarial, levels, levels_weight, settings.seed, own)
 
 
-def _compiled(settings: FitConfig, levels: Callable | None = None) -> keras.Model:
+def _compiled(settings: FitConfig, levels: Callable | None, fresh: bool) -> keras.Model:
+    """Ready to train; of a run that is not `fresh`, with weights to be restored."""
     try:
         model = loading.build(settings)
     except ValueError as error:
         raise UserError(str(error)) from error
-    if settings.init:
+    if fresh and settings.init:
         loading.start_from(model, settings.init)
-    elif settings.stage == "sr" and settings.network == "ssrvae":
+    elif fresh and settings.stage == "sr" and settings.network == "ssrvae":
         start_as_enlargement(model)
     steps = settings.epochs * settings.steps_per_epoch
 

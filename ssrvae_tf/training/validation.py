@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from ssrvae_tf.config import FitConfig
 from ssrvae_tf.data import PhotoSet, sr_batches, style_batches
+from ssrvae_tf.errors import UserError
 from ssrvae_tf.layers import bicubic_shrink, local_mean
 from ssrvae_tf.metrics import Features, frechet_distance, psnr, ssim
-from ssrvae_tf.metrics.image_quality import EQUAL
+from ssrvae_tf.metrics.image_quality import EQUAL, WINDOW
 from ssrvae_tf.models.degradation_losses import band_energy_distance, log_energies, transfer_distance
 
 # Whatever a run's own seed, and far from it: runs that hold back the same photos are measured on the same pieces.
@@ -34,6 +35,9 @@ def validation(
     Returns:
         () -> figures. Stage sr: val_psnr (dB), val_ssim, and the same of bicubic enlargement. Stage style: the losses
         that need no critic, and the distance of degraded photos to real small ones.
+
+    Raises:
+        UserError: for patches smaller than SSIM's window.
     """
     count = _BATCH * (min(_MOST, max(_LEAST, len(photos["hr"]))) // _BATCH)
     if settings.stage == "style":
@@ -41,6 +45,11 @@ def validation(
         sizes = (settings.hr_size, settings.scale, _BATCH, _SEED)
         batches = style_batches(photos["hr"], photos["lr"], *sizes, synthetic=synthetic)
         return _of_style(model, list(batches.take(count // _BATCH)), features)
+    if settings.patch_size < WINDOW:
+        raise UserError(
+            f"--patch-size {settings.patch_size}: SSIM, of the validation, looks at {WINDOW}x{WINDOW} pixels: take "
+            "larger patches, or --val 0"
+        )
     names = ("bicubic_share", "classical_share", "wide_share", "sharpen", "zoom")
     mixture = {name: getattr(settings, name) for name in names}
     sizes = (settings.patch_size, settings.scale, _BATCH, _SEED)

@@ -1,9 +1,12 @@
+import os
+
 import numpy as np
 import pytest
 from two_colours import save, two_colours
 
-from ssrvae_tf.data import PhotoSet, photo_set
+from ssrvae_tf.data import PhotoSet, photo_set, sources
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos.folders import check_not_swapped
 
 
 def test_fit_shrinks_the_shorter_side_and_keeps_the_longer_whole(tmp_path):
@@ -41,6 +44,16 @@ def test_unreadable_files_are_skipped_and_the_first_five_named(tmp_path, capsys)
     assert "bad4.jpg" in text and "bad5.jpg" not in text and "and 2 more" in text
 
 
+def test_pipes_and_links_that_lead_nowhere_are_skipped(tmp_path, capsys):
+    save(tmp_path / "a.png", 40, 40)
+    os.mkfifo(tmp_path / "pipe.jpg")  # whose reading would wait for ever
+    os.symlink(tmp_path / "nowhere", tmp_path / "link.jpg")
+    assert len(PhotoSet.load(tmp_path, 20)) == 1 and len(sources.listed(tmp_path, "--hr")) == 3
+    check_not_swapped(sources.some(tmp_path, "--hr"), sources.some(tmp_path, "--lr"))
+    text = capsys.readouterr().err
+    assert "link.jpg: cannot be read (" in text and "pipe.jpg: cannot be read (a device or a pipe, not a file)" in text
+
+
 def test_too_few_photos_say_how_many_and_what_to_do(tmp_path):
     for number in range(3):
         save(tmp_path / f"{number}.png")
@@ -72,9 +85,6 @@ def test_photos_take_a_share_of_the_memory_that_is_free(tmp_path, monkeypatch):
     for number in range(4):
         save(tmp_path / f"{number}.png", 50, 40)  # 6,000 bytes each
 
-    class Free:
-        available = 3 * 2 * 6000
-
-    monkeypatch.setattr(photo_set.psutil, "virtual_memory", Free)
+    monkeypatch.setattr(photo_set, "free_memory", lambda: 3 * 2 * 6000)
     photos = PhotoSet.load(tmp_path, 20, crop="random").photos
     assert [isinstance(photo, np.ndarray) for photo in photos] == [True, True, False, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 
 import numpy as np
@@ -132,13 +133,16 @@ def test_broken_photos_are_left_out_and_told_again_each_time(photo_folder, tmp_p
     (photos / "half.jpg").write_bytes(whole[: len(whole) // 2])
     (photos / "text.png").write_text("no photo")
     (photos / "zero.jpg").write_bytes(b"")
+    os.mkfifo(photos / "pipe.png")
+    os.symlink(photos / "nowhere.png", photos / "link.png")
     Image.open(photos / "01.png").convert("CMYK").save(photos / "cmyk.tif")
     assert write(photos, out) == 1
     said = capsys.readouterr()
-    assert said.err.count("\n") == 3 and "half.jpg: " in said.err
+    assert said.err.count("\n") == 5 and all(f"{name}: " in said.err for name in ("half.jpg", "link.png"))
+    assert "pipe.png: cannot be read (a device or a pipe, not a file)" in said.err
     unknown = "cannot be read (not a photo that Pillow reads)"
     assert all(f"{name}: {unknown}" in said.err for name in ("text.png", "zero.jpg"))
-    assert said.out.startswith("13 photos in 1 shards, ") and said.out.endswith(", 3 left out\n")
+    assert said.out.startswith("13 photos in 1 shards, ") and said.out.endswith(", 5 left out\n")
     assert write(photos, out) == 1 and capsys.readouterr().err == said.err
     ours = sources.load(out, 32, "random")
     (tif,) = [number for number, path in enumerate(ours.paths) if path.endswith("cmyk.tif")]

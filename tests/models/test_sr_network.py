@@ -127,7 +127,20 @@ def test_a_model_that_another_keras_compiled_is_loaded_for_use():
     model = EDSR(4, 8, 1)
     with pytest.warns(UserWarning, match="compile it again to train it"):
         model.compile_from_config({"optimizer": "adam", "of_the_other": True})
+    with pytest.raises(ValueError, match="edsr is not compiled: compile it to train it"):
+        model.train_step(batch())
     model.compile_from_config({"optimizer": "adam", "steps_per_execution": None})  # as Keras 2 has it
+    decay = {"initial_learning_rate": 0.25, "decay_steps": 10, "name": None}
+    decay = {"module": "keras.optimizers.schedules", "class_name": "CosineDecay", "config": decay}
+    of_keras_2 = {
+        "learning_rate": {**decay, "registered_name": None},
+        "jit_compile": False,
+        "is_legacy_optimizer": False,
+    }
+    saved = {"module": "keras.optimizers.experimental", "class_name": "SGD", "config": of_keras_2}
+    model.compile_from_config({"optimizer": {**saved, "registered_name": None}})
+    model.train_step(batch())
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.25, rel=0.05)
     assert len(model.predict(batch()[0], verbose=0)) == 4
 
 

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import re
 import signal
+import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.models.steps import Stepper
+from ssrvae_tf.training import callbacks
 from ssrvae_tf.training.averages import Averages
-from ssrvae_tf.training.callbacks import Progress, StepFigures, Stop, out_of_patience
+from ssrvae_tf.training.callbacks import Progress, Results, Schedule, StepFigures, Stop, out_of_patience, scores_of
 from ssrvae_tf.training.checkpoints import Checkpoints
 from ssrvae_tf.training.optimizers import adam
-from ssrvae_tf.training.pictures import correlation, sharpness
+from ssrvae_tf.training.pictures import _sr_sheet, correlation, sharpness
 from ssrvae_tf.training.records import Table
 
 
@@ -87,8 +91,37 @@ def test_a_torn_checkpoint_is_told(tmp_path):
     Checkpoints(tmp_path, model, averages).save()
     for path in tmp_path.glob("*.data*"):
         path.write_bytes(b"")
-    with pytest.raises(UserError, match="cannot be restored"):
+    with pytest.raises(UserError, match=r"ckpt-0: cannot be restored \(.*\): start anew in another --out"):
         Checkpoints(tmp_path, *model_of_one_weight()).restore(tmp_path)
+
+
+def test_what_a_torn_checkpoint_advises_goes_on_from_the_one_before(tmp_path):
+    model, averages = model_of_one_weight()
+    checkpoints = Checkpoints(tmp_path, model, averages)
+    for _ in range(2):
+        step(model, averages)
+        checkpoints.save()
+    (tmp_path / "ckpt-2.data-00000-of-00001").write_bytes(b"")
+    again, more = model_of_one_weight()
+    told = f"remove {tmp_path / 'ckpt-2'}.* to go on from the one before, or start anew"
+    with pytest.raises(UserError, match=re.escape(told)):
+        Checkpoints(tmp_path, again, more).restore(tmp_path)
+    for path in tmp_path.glob("ckpt-2.*"):
+        path.unlink()
+    assert Checkpoints.newest_step(tmp_path) == 1
+    Checkpoints(tmp_path, again, more).restore(tmp_path)
+    assert again.stepper.done == 1
+
+
+def test_a_discriminator_that_is_no_number_is_not_saved(tmp_path):
+    model, averages = model_of_one_weight()
+    table, writer = Table(tmp_path / "metrics.csv", 0), tf.summary.create_file_writer(str(tmp_path / "board"))
+    results = Results(tmp_path, table, writer, averages, None, None, lambda: None, None, Schedule())
+    results.set_model(model)
+    model.adversary = types.SimpleNamespace(variables=[tf.Variable([1.0, np.nan])])
+    with pytest.raises(UserError, match="weights are not finite after step 0"):
+        results.save()
+    assert not (tmp_path / "model.weights.h5").exists()
 
 
 def test_a_checkpoint_of_another_version_is_refused_with_the_way_out(tmp_path):
@@ -110,6 +143,12 @@ def test_sharpness_is_the_strength_of_what_a_mean_takes_away():
     first, second = rng.random(9), rng.random(9)
     assert correlation(first, second) == pytest.approx(np.corrcoef(first, second)[0, 1])
     assert correlation(np.ones(9), second) == 0
+
+
+def test_a_sheet_of_photos_that_come_out_exactly_has_no_infinite_figure():
+    white = tf.ones((2, 32, 32, 3))
+    _, figures = _sr_sheet(lambda lr, training: white, white[:, ::4, ::4], white)
+    assert figures["sheet_psnr"] == 100 and 60 < figures["sheet_psnr_bicubic"] <= 100
 
 
 def test_the_rate_written_is_that_of_the_step(tmp_path):
@@ -145,6 +184,25 @@ def test_every_few_steps_means_rate_and_speed_are_written(tmp_path):
         for value in event.summary.value
     ]
     assert {(2, "steps/loss"), (4, "steps/learning_rate"), (4, "steps/examples_per_second")} <= set(seen)
+
+
+def test_scores_of_other_photos_say_nothing_beside_those_of_now(tmp_path, monkeypatch):
+    """A run may go on with other photos, of which others are held back."""
+    saved, now, (model, averages) = [], [], model_of_one_weight()
+    monkeypatch.setattr(callbacks, "save_weights", lambda model, path: saved.append((path.name, len(table.rows))))
+    table, writer = Table(tmp_path / "metrics.csv", 0), tf.summary.create_file_writer(str(tmp_path / "board"))
+    kept = types.SimpleNamespace(save=lambda: None)
+    draw = lambda: (Image.new("RGB", (8, 8)), {})  # noqa: E731
+    validate = lambda: dict(zip(("val_psnr", "val_psnr_bicubic"), now))  # noqa: E731
+    results = Results(tmp_path, table, writer, averages, kept, draw, lambda: None, validate, Schedule())
+    results.set_model(model)
+    table.add({"epoch": 0, "val_psnr": 27.0, "val_psnr_bicubic": 28.0})
+    for epoch, now[:] in enumerate([(30, 28), (31, 28), (29, 28), (25, 24), (26, 24.0001), (26, 24)]):
+        results.on_epoch_end(epoch, {})
+    assert [rows - 1 for name, rows in saved if name == "best.weights.h5"] == [1, 2, 4, 5]
+    assert scores_of(table, 0) == {4: 25, 5: 26, 6: 26}
+    assert scores_of(Table(tmp_path / "metrics.csv", 3), 0) == {0: 27, 1: 30, 2: 31, 3: 29}
+    assert scores_of(Table(tmp_path / "metrics.csv", 3)) == {1: 30, 2: 31, 3: 29}
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+from tiny_runs import tiny
 
 from ssrvae_tf.data import PhotoSet
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.training import held_back
+from ssrvae_tf.training import held_back, run
 from ssrvae_tf.training.held_back import Folder
 
 
@@ -54,9 +55,21 @@ def test_photos_held_back_are_never_trained_on_and_stay_the_same_when_others_com
     assert split(more, held)[0] == held
 
 
+def test_where_one_folder_is_too_small_nothing_is_put_down_as_held_back(photo_folder, capsys):
+    settings = tiny("style", photo_folder, "", lr=str(photo_folder / "more"), val=0.25)
+    photos = {"hr": PhotoSet.load(photo_folder, 32), "lr": PhotoSet.load(photo_folder / "more", 8)}
+    folders = {name: Folder.look(getattr(settings, name), f"--{name}") for name in photos}
+    trained, kept = run._hold_back(settings, photos, folders, {})
+    assert (len(trained["hr"]), kept) == (12, {}) and folders["hr"].held_back == []
+    said = f"--lr {photo_folder / 'more'}: 2 photos are too few to hold some back: no validation\n"
+    assert capsys.readouterr().out == said
+
+
 def test_what_is_held_back_elsewhere_is_left_out(photo_folder):
     everything, some = PhotoSet.load(photo_folder, 32), PhotoSet.load(photo_folder / "more", 32)
     rest = held_back.without(everything, some)
+    own = PhotoSet([np.zeros((40, 40, 3), np.uint8)] * 3, 32)  # as the package's, of which no path is kept
+    assert len(held_back.without(own, some)) == 3
     assert len(some) == 2 and len(rest) == 10 and not {path.name for path in some.paths} & {p.name for p in rest.paths}
 
 

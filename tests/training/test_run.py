@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
+import re
+import shutil
 import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny_runs import PLAIN, run, tiny, weights
 
 from ssrvae_tf import load
@@ -16,6 +20,7 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading.models import save_weights
 from ssrvae_tf.models import EDSR, SRNetwork
 from ssrvae_tf.training import callbacks
+from ssrvae_tf.training import run as run_module
 from ssrvae_tf.training.run import fit
 
 
@@ -138,6 +143,11 @@ def test_the_best_weights_are_the_result_and_its_gain_is_said(photo_folder, tmp_
     assert "no better validation in --patience 2 epochs" in capsys.readouterr().out
     assert last_row(tmp_path / "more")["epoch"] == 3
 
+    other = Path(shutil.copytree(photo_folder, tmp_path / "photos"))
+    shutil.copy(other / "00.jpg", other / "one_more.jpg")
+    fit(dataclasses.replace(settings, hr=str(other), lr=str(other)))
+    assert last_row(tmp_path / "more")["epoch"] == 4, "with other photos it may get better again"
+
 
 def test_checkpoints_by_the_clock_and_pictures_by_steps_come_between_epochs(photo_folder, tmp_path, monkeypatch):
     saved, drawn = [], []
@@ -168,10 +178,14 @@ def test_weights_to_start_from_are_taken(photo_folder, tmp_path):
     first = fit(tiny("sr", photo_folder, tmp_path / "first", sr_network=PLAIN, epochs=1))
     first.save(tmp_path / "first.keras")
     for number, init in enumerate((tmp_path / "first", tmp_path / "first.keras")):
-        settings = {"init": str(init), "learning_rate": 1e-12, "schedule": "constant"}
-        second = fit(tiny("sr", photo_folder, tmp_path / f"from_{number}", sr_network=PLAIN, epochs=1, **settings))
+        more = {"init": str(init), "learning_rate": 1e-12, "schedule": "constant"}
+        settings = tiny("sr", photo_folder, tmp_path / f"from_{number}", sr_network=PLAIN, epochs=1, **more)
+        second = fit(settings)
         for got, wanted in zip(second.get_weights(), first.get_weights()):
             np.testing.assert_allclose(got, wanted, atol=1e-6)
+    init.unlink()  # a run that goes on needs it no more
+    fit(dataclasses.replace(settings, epochs=2))
+    assert last_row(tmp_path / "from_1")["epoch"] == 2
 
 
 @pytest.mark.parametrize("make", [lambda: EDSR(2, 8, 1), lambda: SRNetwork(2, 16, 0, 0)])
@@ -213,6 +227,25 @@ style = figures("style", 2)
 assert style["gradient_norm"] > 0 and 1.5 < style["critic"] < 2.5 and np.isfinite(list(style.values())).all(), style
 print("done")
 """
+
+
+@pytest.mark.parametrize(
+    "given",
+    ['{"cluster": ', "[]", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": 3, "task": {"index": 0}}']
+    + ['{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'],
+)
+def test_a_cluster_that_cannot_be_read_is_told(given, photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", given)
+    told = f"TF_CONFIG {given}: no cluster and task can be read from it ("
+    with pytest.raises(UserError, match=re.escape(told)):
+        run_module._fitting_strategy(tiny("sr", photo_folder, tmp_path))
+
+
+@pytest.mark.parametrize("given", ["", "{}", '{"cluster": {}}'])
+def test_without_a_cluster_this_machine_trains_alone(given, photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", given)
+    strategy = run_module._fitting_strategy(tiny("sr", photo_folder, tmp_path, max_minutes=1.0))
+    assert not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from scipy.stats import wasserstein_distance
 from tiny_runs import small_style_vae, tiny
 
 from ssrvae_tf.data import PhotoSet
+from ssrvae_tf.errors import UserError
 from ssrvae_tf.layers import local_mean
 from ssrvae_tf.models.degradation_losses import log_energies
 from ssrvae_tf.training.validation import band_distance, validation
@@ -40,6 +41,12 @@ def test_pieces_of_one_colour_do_not_make_a_mean_infinite():
     photos = {"hr": PhotoSet([np.full((40, 40, 3), 128, np.uint8)], 32)}
     figures = validation(Enlargement(), tiny("sr", "", "", style="bicubic"), photos, "bicubic")()
     assert 60 < figures["val_psnr"] <= 100
+
+
+def test_patches_smaller_than_the_window_of_ssim_are_refused(photo_folder):
+    photos = {"hr": PhotoSet.load(photo_folder, 32)}
+    with pytest.raises(UserError, match="--patch-size 8: SSIM, .* 11x11 pixels: take larger patches, or --val 0"):
+        validation(Enlargement(), tiny("sr", photo_folder, "", style="bicubic", patch_size=8), photos, "bicubic")
 
 
 def test_a_style_vae_is_measured_by_its_losses_and_the_spread_of_its_bands(photo_folder):
