@@ -151,7 +151,7 @@ class SuperResolver(keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         if self.stepper is None:
             raise ValueError(f"{self.name} is not compiled: compile it to train it")
-        lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
+        lr, hr = _pair_of(data)
         lr, hr = tf.nest.map_structure(as_unit, (lr, hr))
         pairs, judged = None, None
         terms: dict[str, tuple[float, tf.Tensor]] = {}
@@ -177,7 +177,7 @@ class SuperResolver(keras.Model):
         return {**self._own_metrics(truth, made), **over_replicas(figures)}
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        lr, hr, _ = keras.utils.unpack_x_y_sample_weight(data)
+        lr, hr = _pair_of(data)
         sr, hr = self(_lr_of(lr), training=False), as_unit(hr)
         psnr = tf.reduce_mean(tf.minimum(tf.image.psnr(sr, hr, 1.0), 100.0))  # of equal images it is infinite
         figures = {"loss": self._apart(sr, hr), "psnr": psnr}
@@ -211,6 +211,13 @@ def _for_either_keras(config: dict) -> dict:
         return kept
 
     return {**config, "optimizer": lean(config.get("optimizer"))}
+
+
+def _pair_of(data: Any) -> tuple[Any, Any]:
+    lr, hr, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if weights is not None:
+        raise ValueError("sample_weight is given, but all photos count alike here: leave it out")
+    return lr, hr
 
 
 def _lr_of(x: Any) -> tf.Tensor:

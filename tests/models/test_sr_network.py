@@ -235,6 +235,15 @@ def test_what_predict_refuses_is_not_evaluated_either():
         model.evaluate(255 * lr, hr, verbose=0)
 
 
+def test_weights_of_photos_are_refused_and_not_passed_over():
+    model = EDSR(scale=2, filters=4, blocks=1)
+    model.compile("adam")
+    lr, hr = batch()
+    for run in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="sample_weight is given, but all photos count alike here: leave it out"):
+            run(lr, hr, sample_weight=np.ones(len(lr)), verbose=0)
+
+
 def test_a_call_takes_uint8_as_predict_does():
     model, photos = EDSR(4, 8, 1), np.rint(255 * batch()[0]).astype(np.uint8)
     wanted = model.predict(photos, verbose=0)
