@@ -129,7 +129,8 @@ def taught_by(model: Any) -> set[str]:
         trained, folder = settings(place), _folder(Path(place))
         found += [trained.perceptual] if trained else []
         found += [_put_down(folder).get("perceptual")] if folder else []
-    return {Path(each.rpartition(":")[0]).name for each in found if each}
+    paths = [Path(each.rpartition(":")[0]) for each in found if each]
+    return {name for path in paths for name in (path.name, path.resolve().name)}  # a link's, and its own
 
 
 def _said(folder: Path) -> float | None:

@@ -1,7 +1,7 @@
 """The paper's tables from what was measured, each claim with what speaks for it: held, not held, or not decided.
 
 Intervals of PSNR and SSIM come from drawing the photos anew with replacement, the same ones for both networks (table 4:
-the trainings, too, widened by as much as few of them tell too little); those of distances are
+the trainings, too), widened by as much as draws from few swing too little; those of distances are
 `ssrvae_tf.metrics.intervals`'. They hold 95 of 100 such draws. Where there is one training of a network, they say how
 far other photos would change the figures, not how far other trainings would.
 """
@@ -94,9 +94,9 @@ def result(folder: str) -> dict:
 
 
 def mean_interval(values: np.ndarray, resamples: int, seed: int = 0) -> tuple[float, float, float]:
-    """(mean, low, high) of one figure for each photo, which are drawn anew."""
-    rng = np.random.default_rng(seed)
-    found = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
+    """(mean, low, high) of one figure for each photo, which are drawn anew; of few, as of few trainings."""
+    rng, spread = np.random.default_rng(seed), _apart(values[:, None], max(1, len(values) - 1))
+    found = [spread[rng.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
     return (float(values.mean()), *_middle(found))
 
 
@@ -118,10 +118,10 @@ def difference_interval(
     return (float(better.mean() - worse.mean()), *_middle(found))
 
 
-def _apart(trainings: np.ndarray, degrees: int) -> np.ndarray:
-    count, end = len(trainings), (1 + _SHARE) / 2
+def _apart(rows: np.ndarray, degrees: int) -> np.ndarray:
+    count, end = len(rows), (1 + _SHARE) / 2
     wider = np.sqrt(count / max(1, count - 1)) * stats.t.ppf(end, degrees) / stats.norm.ppf(end)
-    return trainings + (wider - 1) * (trainings.mean(1, keepdims=True) - trainings.mean())
+    return rows + (wider - 1) * (rows.mean(1, keepdims=True) - rows.mean())
 
 
 def _middle(found: list) -> tuple[float, float]:

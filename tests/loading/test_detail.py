@@ -188,3 +188,6 @@ def test_a_pair_says_whose_features_taught_its_detailed_set(runs, tmp_path):
     assert "/of/me" not in (packed / places.DETAIL).read_text()
     assert places.taught_by(places.chosen(packed)) == {"net"}
     assert places.taught_by(runs[0]) == set()
+    (tmp_path / "latest").symlink_to(tmp_path / "net")
+    config.write(dataclasses.replace(settings, perceptual=f"{tmp_path}/latest:0.05"), taught / places.CONFIG)
+    assert places.taught_by(taught) == {"latest", "net"}  # judges are called by their own names

@@ -69,6 +69,14 @@ def test_a_few_trainings_of_one_kind_seldom_beat_as_many_others_of_it():
     assert 0.02 < decided / 300 < 0.1  # 5 of 100 are meant
 
 
+def test_a_gain_on_a_handful_of_photos_is_seldom_there_by_chance():
+    gains, decided = np.random.default_rng(0).normal(0, 1, (400, 4)), 0
+    for seed, values in enumerate(gains):
+        _, low, high = tables.mean_interval(values, 100, seed)
+        decided += low > 0 or high < 0
+    assert decided / 400 < 0.1
+
+
 def test_table_1_holds_shipped_weights_to_the_papers_gain_on_faces_in_their_own_styles(tmp_path):
     rng = np.random.default_rng(0)
     photos, rows = rng.normal(24, 3, 60), []
