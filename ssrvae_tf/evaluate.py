@@ -119,7 +119,7 @@ def evaluate(
         from ssrvae_tf.metrics.image_quality import Convention
 
         network, taken = load(model), places.detail_of(model)
-        name = Path(model).name + ("" if taken is None else f" at detail {taken:g}")
+        name = Path(model).absolute().name + ("" if taken is None else f" at detail {taken:g}")
     convention = Convention(channels, border, rounded)
     if grid:
         sets = dict(_named(each) for each in hr)
