@@ -24,7 +24,10 @@ from ssrvae_tf.training.averages import Averages
 from ssrvae_tf.training.checkpoints import Checkpoints
 from ssrvae_tf.training.records import Table
 
-_NOT_FINITE = "lower --learning-rate or take --precision float32; the same command goes on from the last checkpoint"
+# The same command would end at the same step again, and this run keeps its settings.
+_NOT_FINITE = (
+    "lower --learning-rate or take --precision float32, and another --out: by --init it starts from what this one saved"
+)
 SCORE = "val_psnr"  # the figure that says which weights are the best, dB
 _SAME = 1e-3  # dB, of the same pieces on another processor
 

@@ -91,7 +91,7 @@ def test_the_paper_form_trains(photo_folder, tmp_path):
 
 def test_figures_that_are_no_numbers_end_a_training_and_leave_no_result(photo_folder, tmp_path):
     settings = tiny("sr", photo_folder, tmp_path, learning_rate=1e30, schedule="constant", sr_network=PLAIN)
-    with pytest.raises(UserError, match="lower --learning-rate or take --precision float32"):
+    with pytest.raises(UserError, match="lower --learning-rate or take --precision float32, and another --out"):
         fit(settings)
     assert not (tmp_path / "model.weights.h5").exists() and not list(tmp_path.glob("checkpoints/*"))
     assert keras.mixed_precision.global_policy().name == "float32"
