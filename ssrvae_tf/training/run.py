@@ -85,12 +85,12 @@ def fit(settings: FitConfig) -> keras.Model:
     """
     settings = _first_look(configuration.with_place(settings))
     with _precision(settings.precision), _telling_lost_workers(settings.out), _telling_unread_photos():
-        with _telling_a_full_disk(settings.out):
-            _train(settings)
+        with _telling_a_full_disk(settings.out), contextlib.ExitStack() as until_done:
+            _train(settings, until_done)
     return loading.load(settings.out)
 
 
-def _train(settings: FitConfig) -> None:
+def _train(settings: FitConfig, until_done: contextlib.ExitStack) -> None:
     out = Path(settings.out)
     given = [(f"--{name}", getattr(settings, name)) for name in ("hr", "lr", "everyday")]
     check_outside(out, "--out", [*given, ("--val", settings.val if isinstance(settings.val, str) else None)])
@@ -117,7 +117,7 @@ def _train(settings: FitConfig) -> None:
     elsewhere = None if first_worker else tempfile.TemporaryDirectory()
     place = out if first_worker else Path(elsewhere.name)
     if first_worker:
-        _claim(out, settings, folders)
+        _claim(out, settings, folders, until_done)
     elif (out / "metrics.csv").is_file():
         shutil.copy(out / "metrics.csv", place)
     table, step_table = Table(place / "metrics.csv", done // steps), Table(place / "steps.csv", done)
@@ -305,14 +305,39 @@ def _previous(out: Path, settings: FitConfig) -> FitConfig | None:
     return previous
 
 
-def _claim(out: Path, settings: FitConfig, folders: dict[str, held_back.Folder]) -> None:
+def _claim(
+    out: Path, settings: FitConfig, folders: dict[str, held_back.Folder], until_done: contextlib.ExitStack
+) -> None:
     try:
+        out.mkdir(parents=True, exist_ok=True)
+        _lock(out, until_done)
         remove_parts(out)  # of a run that was killed
         configuration.write(settings, out / places.CONFIG)
         held_back.write(out, folders)
         (out / _VERSIONS).write_text(json.dumps(_versions(), indent=1) + "\n")
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({error.strerror}): give a folder that can") from error
+
+
+def _lock(out: Path, until_done: contextlib.ExitStack) -> None:
+    """Let no other process train there. The system gives the lock back when this one ends, however it does.
+
+    Raises:
+        UserError: if another one has it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # on Windows
+        return
+    folder = os.open(out, os.O_RDONLY)
+    until_done.callback(os.close, folder)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        text = f"--out {out}: another process is training there: wait for its end, or give another --out"
+        raise UserError(text) from error
+    except OSError:  # a disk without such locks
+        pass
 
 
 def _versions_of(out: Path) -> dict[str, str]:

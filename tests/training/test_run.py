@@ -110,6 +110,20 @@ def test_a_time_limit_ends_between_two_steps_and_the_run_goes_on_later(photo_fol
 
 
 @pytest.mark.slow
+def test_two_processes_do_not_train_in_one_folder(photo_folder, tmp_path):
+    fcntl = pytest.importorskip("fcntl", reason="Windows has no such locks")
+    out = tmp_path / "run"
+    out.mkdir()
+    other = os.open(out, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    settings = tiny("sr", photo_folder, out, style="bicubic", epochs=1)
+    with pytest.raises(UserError, match="run: another process is training there: wait for its end"):
+        fit(settings)
+    assert not list(out.iterdir())
+    os.close(other)
+    fit(settings)
+
+
 def test_the_best_weights_are_the_result_and_its_gain_is_said(photo_folder, tmp_path, capsys):
     settings = tiny("sr", photo_folder, tmp_path / "run", sr_network=PLAIN, val=0.25, epochs=3, ema=0.0)
     model = fit(settings)
