@@ -56,7 +56,7 @@ def test_stage_sr_trains_without_any_photos_and_says_so(tmp_path, monkeypatch, c
 
 def test_without_photos_and_a_network_of_ones_own_the_packages_weights_go_on(monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr(run_module, "_train", seen.append)
+    monkeypatch.setattr(run_module, "_train", lambda settings, _: seen.append(settings))
     monkeypatch.setattr(run_module.loading, "load", lambda out: None)
     for words in ("", "--hr faces", "--init runs/mine", "--sr-network.filters 8", "--scale 2", "--stage style"):
         run_module.fit(config.parse([*words.split(), "--out", str(tmp_path)]))
@@ -124,7 +124,7 @@ def test_an_output_folder_that_cannot_be_used_is_told(photo_folder, tmp_path, mo
 
 @pytest.mark.parametrize("error", [OSError(28, os.strerror(28), "a"), RuntimeError(f"HDF5: {os.strerror(28)}, b")])
 def test_a_full_disk_is_told_and_that_the_run_goes_on(error, tmp_path, monkeypatch):
-    def full(settings):
+    def full(settings, until_done):
         raise error
 
     monkeypatch.setattr(run_module, "_train", full)
