@@ -54,15 +54,13 @@ class App:
         self._folder = folder
         command = [sys.executable, "-m", "ssrvae_tf.app", "--no-browser", "--port", "0", *options]
         here = {**os.environ, "TMPDIR": str(folder)}
+        # What ignores Ctrl-C, as a shell's background job does, hands that on. A `preexec_fn` would need a fork, which
+        # other tests' threads of gRPC do not survive.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=here,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
+            command, cwd=ROOT, env=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        signal.signal(signal.SIGINT, before)
         said = self.process.stdout.readline()
         found = re.fullmatch(r"the page is at (http://\S+)/ until Ctrl-C\n", said)
         assert found, said + self.process.communicate(timeout=60)[1]
