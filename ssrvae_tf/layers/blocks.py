@@ -141,6 +141,17 @@ class ICNR(keras.initializers.Initializer):
         return {"scale": self.scale, "initializer": keras.initializers.serialize(self.initializer)}
 
 
+def doublings(scale: int) -> int:
+    """How often to enlarge by 2, to enlarge by `scale`.
+
+    Raises:
+        ValueError: if scale is not a power of two.
+    """
+    if scale < 1 or scale & (scale - 1):
+        raise ValueError(f"scale is {scale}: it must be a power of two, such as 2, 4 or 8")
+    return scale.bit_length() - 1
+
+
 @keras.saving.register_keras_serializable("ssrvae_tf")
 class SubPixelUpsampling(keras.layers.Layer):
     """Enlarge by 2, once or several times: 3x3 convolution to 4 C channels, depth to space (arXiv 1609.05158).
@@ -160,16 +171,14 @@ class SubPixelUpsampling(keras.layers.Layer):
 
     def __init__(self, scale: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
-        if scale < 1 or scale & (scale - 1):
-            raise ValueError(f"scale is {scale}: it must be a power of two, such as 2, 4 or 8")
-        self.scale = scale
+        self.scale, self._times = scale, doublings(scale)
 
     def build(self, input_shape: Sequence) -> None:
         channels = input_shape[-1]
         own = {"padding": "same", "dtype": self.dtype_policy}
         self.convolutions = [
             keras.layers.Conv2D(4 * channels, 3, kernel_initializer=ICNR(2), name=f"times_{2 ** (i + 1)}", **own)
-            for i in range(self.scale.bit_length() - 1)
+            for i in range(self._times)
         ]
         for layer in self.convolutions:
             layer.build((None, None, None, channels))

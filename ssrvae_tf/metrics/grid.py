@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from ssrvae_tf.metrics.image_quality import EQUAL, RGB, Convention, psnr
+from ssrvae_tf.metrics.image_quality import RGB, Convention, finite_psnr
 from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.sheets import sheet
 from ssrvae_tf.photos.writing import replacing, write_picture
@@ -215,7 +215,7 @@ def grid(
                     lr = harmed(hr, way, scale, seed + number)
                     plain = resized(lr, *hr.shape[1::-1])
                     sr = upscale(lr)
-                    ours, bicubics = (min(psnr(each / 255.0, hr / 255.0, *convention), EQUAL) for each in (sr, plain))
+                    ours, bicubics = (finite_psnr(each / 255.0, hr / 255.0, *convention) for each in (sr, plain))
                     gain = ours - bicubics
                     found[way].append((gain, photo, (sr.astype(np.float32) - plain).mean((0, 1))))
                     worst.append((gain, f"{gain:+.2f} dB: {name}, {way}, {photo}", (lr, plain, sr, hr)))

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from ssrvae_tf.layers import ResidualBlock, bicubic_enlarge, luma, with_luma
+from ssrvae_tf.layers.blocks import doublings
 from ssrvae_tf.models.sr_network import SuperResolver, enlarged_by_sub_pixels
 
 RESIDUAL_SCALE = 0.1  # EDSR's, of 256 filters and more, which do not train without
@@ -183,8 +184,7 @@ class SRGAN(SuperResolver):
     """
 
     def __init__(self, scale: int = 4, filters: int = 64, blocks: int = 16, name: str = "srgan", **kwargs: Any):
-        if scale < 1 or scale & (scale - 1):
-            raise ValueError(f"scale is {scale}: it must be a power of two, such as 2, 4 or 8")
+        times = doublings(scale)
 
         def convolution(name: str, side: int = 3, count: int = filters, **more: Any) -> keras.layers.Layer:
             return keras.layers.Conv2D(count, side, padding="same", name=name, **more)
@@ -201,7 +201,7 @@ class SRGAN(SuperResolver):
                 x = keras.layers.Add(name=f"block_{i}")([x, y])
             x = keras.layers.BatchNormalization(name="tail_norm")(convolution("tail")(x))
             x = keras.layers.Add(name="skip")([x, skip])
-            for i in range(scale.bit_length() - 1):
+            for i in range(times):
                 x = convolution(f"times_{2 ** (i + 1)}", count=4 * filters)(x)
                 x = prelu(f"times_{2 ** (i + 1)}_prelu")(DepthToSpace(name=f"shuffle_{i}")(x))
             return convolution("reconstruction", 9, 3, dtype="float32")(x)

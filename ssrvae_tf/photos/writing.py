@@ -11,7 +11,7 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
-from typing import Iterator
+from typing import IO, Iterator
 
 from PIL import Image
 
@@ -55,6 +55,24 @@ def remove_parts(folder: Path) -> None:
 
 def _is_old(path: Path) -> bool:
     return time.time() - path.stat().st_mtime > 24 * 3600
+
+
+def take(file: int | IO) -> bool:
+    """Keep a file or a folder that is open for this process alone; False if another one has it.
+
+    The system gives it back when it is closed and when the process ends, however it does.
+
+    Raises:
+        ImportError: on Windows.
+        OSError: on a disk without such locks.
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @functools.cache

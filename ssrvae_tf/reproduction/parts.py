@@ -24,11 +24,11 @@ from ssrvae_tf.faces import find_faces
 from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
 from ssrvae_tf.loading.saved_models import feature_levels
-from ssrvae_tf.metrics import Features, psnr, ssim
+from ssrvae_tf.metrics import Features, ssim
 from ssrvae_tf.metrics.comparison import degradation
 from ssrvae_tf.metrics.folders import read_hr, read_small
 from ssrvae_tf.metrics.identity import Embedding, found_again, similarity
-from ssrvae_tf.metrics.image_quality import EQUAL
+from ssrvae_tf.metrics.image_quality import finite_psnr
 from ssrvae_tf.photos.pixels import to_uint8
 from ssrvae_tf.photos.writing import replacing
 from ssrvae_tf.reproduction import enlarging, peers, pictures, tables
@@ -145,7 +145,7 @@ def measure_quality(options: dict, folder: Path) -> dict:
     for start, batch in batches(photos):
         for sr, truth in zip(enlarge(lr[start : start + len(batch)]), batch):
             sr, truth = np.asarray(sr, np.float32), truth.astype(np.float32) / 255
-            found.append((min(psnr(sr, truth), EQUAL), ssim(sr, truth)))
+            found.append((finite_psnr(sr, truth), ssim(sr, truth)))
     for name, values in zip(("psnr", "ssim"), np.asarray(found).T):
         _save(folder / f"{name}.npy", values)
     return {"photos": len(photos), **_about(options["network"])}

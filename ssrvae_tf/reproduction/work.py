@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Callable, Iterator
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.photos.writing import remove_parts
+from ssrvae_tf.photos.writing import remove_parts, take
 from ssrvae_tf.reproduction import child, report
 from ssrvae_tf.reproduction.plan import RUN, Part, Plan
 from ssrvae_tf.terminal import Bar
@@ -82,18 +82,13 @@ def _done_here(part: Part, workshop, progress: _Progress, failed: dict[str, str]
 @contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[IO | None]:
     """The lock of a part's folder; None if another process has it."""
-    try:
-        import fcntl
-    except ImportError as error:
-        raise UserError("this system has no locks of the kind that is needed: take Linux or macOS") from error
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        yield lock
+            taken = take(lock)
+        except ImportError as error:
+            raise UserError("this system has no locks of the kind that is needed: take Linux or macOS") from error
+        yield lock if taken else None
 
 
 class _InHere:

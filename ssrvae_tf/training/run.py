@@ -34,7 +34,7 @@ from ssrvae_tf.models.baselines import SRGANDiscriminator
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import check_not_swapped, check_outside
 from ssrvae_tf.photos.samples import sample_photos
-from ssrvae_tf.photos.writing import remove_parts
+from ssrvae_tf.photos.writing import remove_parts, take
 from ssrvae_tf.training import held_back, pictures
 from ssrvae_tf.training.averages import Averages
 from ssrvae_tf.training.beginning import start_as_enlargement
@@ -320,24 +320,18 @@ def _claim(
 
 
 def _lock(out: Path, until_done: contextlib.ExitStack) -> None:
-    """Let no other process train there. The system gives the lock back when this one ends, however it does.
+    """Let no other process train there, where system and disk have locks.
 
     Raises:
-        UserError: if another one has it.
+        UserError: if another one does.
     """
-    try:
-        import fcntl
-    except ImportError:  # on Windows
-        return
-    folder = os.open(out, os.O_RDONLY)
-    until_done.callback(os.close, folder)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        text = f"--out {out}: another process is training there: wait for its end, or give another --out"
-        raise UserError(text) from error
-    except OSError:  # a disk without such locks
-        pass
+    taken = True
+    with contextlib.suppress(ImportError, OSError):
+        folder = os.open(out, os.O_RDONLY)
+        until_done.callback(os.close, folder)
+        taken = take(folder)
+    if not taken:
+        raise UserError(f"--out {out}: another process is training there: wait for its end, or give another --out")
 
 
 def _versions_of(out: Path) -> dict[str, str]:
