@@ -1,4 +1,4 @@
-"""Figures of a training as a CSV file that is whole at any moment."""
+"""Figures of a training as a CSV file that a killed run leaves readable."""
 
 from __future__ import annotations
 
@@ -21,29 +21,36 @@ class Table:
     """
 
     def __init__(self, path: Path, last: int):
-        self._path, self.rows = path, []
+        self._path, self.rows, self._names = path, [], ()
         if path.exists():
             try:
                 with path.open(newline="") as file:
-                    rows = list(csv.DictReader(file))
+                    lines = list(file)
+                whole = [line for line in lines if line.endswith("\n")]  # a killed run may leave half a line
+                rows = csv.DictReader(whole)
+                if whole and not "".join(rows.fieldnames[:1]).isidentifier():
+                    raise ValueError(rows.fieldnames)
                 self.rows = [row for row in rows if int(next(iter(row.values()))) <= last]
             except (ValueError, TypeError, csv.Error) as error:
                 raise UserError(f"{path}: not the figures of a run: restore the file, or move it away") from error
-            if len(self.rows) < len(rows):
-                self._write()
+            self._write()
 
     def add(self, row: dict) -> None:
         """Append a row of {column: figure}."""
         self.rows.append(row)
-        self._write()
+        if not row.keys() <= set(self._names) or not self._path.exists():
+            self._write()
+            return
+        with self._path.open("a", newline="") as file:
+            csv.DictWriter(file, self._names).writerow(row)
 
     def column(self, name: str) -> dict[int, float]:
         """{the row's number: its figure}, of the rows that have one."""
         return {int(next(iter(row.values()))): float(row[name]) for row in self.rows if row.get(name, "") != ""}
 
     def _write(self) -> None:
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        self._names = list(dict.fromkeys(name for row in self.rows for name in row))
         with replacing(self._path) as part, part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
+            writer = csv.DictWriter(file, self._names)
             writer.writeheader()
             writer.writerows(self.rows)

@@ -9,7 +9,7 @@ from tiny_runs import tiny
 
 from ssrvae_tf.data import PhotoSet
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.training import held_back, run
+from ssrvae_tf.training import held_back, material
 from ssrvae_tf.training.held_back import Folder
 
 
@@ -59,7 +59,7 @@ def test_where_one_folder_is_too_small_nothing_is_put_down_as_held_back(photo_fo
     settings = tiny("style", photo_folder, "", lr=str(photo_folder / "more"), val=0.25)
     photos = {"hr": PhotoSet.load(photo_folder, 32), "lr": PhotoSet.load(photo_folder / "more", 8)}
     folders = {name: Folder.look(getattr(settings, name), f"--{name}") for name in photos}
-    trained, kept = run._hold_back(settings, photos, folders, {})
+    trained, kept = material.hold_back(settings, photos, folders, {})
     assert (len(trained["hr"]), kept) == (12, {}) and folders["hr"].held_back == []
     said = f"--lr {photo_folder / 'more'}: 2 photos are too few to hold some back: no validation\n"
     assert capsys.readouterr().out == said

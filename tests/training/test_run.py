@@ -19,8 +19,7 @@ from ssrvae_tf import load
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.loading.models import save_weights
 from ssrvae_tf.models import EDSR, SRNetwork
-from ssrvae_tf.training import callbacks
-from ssrvae_tf.training import run as run_module
+from ssrvae_tf.training import callbacks, devices
 from ssrvae_tf.training.run import fit
 
 
@@ -214,7 +213,7 @@ _TWO_DEVICES = """
 import csv, sys
 import numpy as np
 import tensorflow as tf
-from ssrvae_tf.training import run
+from ssrvae_tf.training import devices as used, run
 from tiny_runs import PLAIN, tiny, weights
 
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -224,7 +223,7 @@ strategies = [tf.distribute.MirroredStrategy(devices) for devices in (["CPU:0"],
 
 
 def figures(stage, devices, **changes):
-    run._strategy = lambda several_workers: strategies[devices - 1]
+    used._strategy = lambda several_workers: strategies[devices - 1]
     folder = f"{out}/{stage}_{devices}"
     run.fit(tiny(stage, photos, folder, epochs=1, steps_per_epoch=3, val=0.25, **changes))
     assert all(np.isfinite(value).all() for value in weights(folder).values())
@@ -252,13 +251,13 @@ def test_a_cluster_that_cannot_be_read_is_told(given, photo_folder, tmp_path, mo
     monkeypatch.setenv("TF_CONFIG", given)
     told = f"TF_CONFIG {given}: no cluster and task can be read from it ("
     with pytest.raises(UserError, match=re.escape(told)):
-        run_module._fitting_strategy(tiny("sr", photo_folder, tmp_path))
+        devices.strategy_for(tiny("sr", photo_folder, tmp_path))
 
 
 @pytest.mark.parametrize("given", ["", "{}", '{"cluster": {}}'])
 def test_without_a_cluster_this_machine_trains_alone(given, photo_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", given)
-    strategy = run_module._fitting_strategy(tiny("sr", photo_folder, tmp_path, max_minutes=1.0))
+    strategy = devices.strategy_for(tiny("sr", photo_folder, tmp_path, max_minutes=1.0))
     assert not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
