@@ -127,7 +127,8 @@ class Grid:
         ]
         for (name, way), each in self.cells.items():
             shift = ", ".join(f"{value:+.2f}" for value in each["shift"])
-            lines.append(f"| {name} | {way} | {each['gain']:+.2f} | {each['worst']:+.2f}, {each['photo']} | {shift} |")
+            worst = f"{each['worst']:+.2f}, {cell(each['photo'])}"
+            lines.append(f"| {cell(name)} | {way} | {each['gain']:+.2f} | {worst} | {shift} |")
         means = ", ".join(f"{name} {value:+.2f}" for name, value in self.means.items())
         gray = ", ".join(f"{value:.1f}" for value in self.gray)
         below = f"{len(self.below)} of {len(self.cells)} rows below bicubic"
@@ -231,6 +232,11 @@ def grid(
                 }
     gray = upscale(np.full((32, 32, 3), 128, np.uint8)).mean((0, 1))
     return Grid(cells, tuple(map(float, gray)), [each[1:] for each in worst], convention=convention)
+
+
+def cell(text: str) -> str:
+    """A name as a cell of a Markdown table holds it."""
+    return text.replace("|", r"\|")
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

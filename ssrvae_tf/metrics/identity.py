@@ -46,7 +46,7 @@ class Embedding:
         if len(shape) != 4 or shape[3] != 3:
             raise self._refused(f"its input {name} is {shape}, (N, H, W, 3) is wanted: export it for RGB, NHWC")
         self._size = shape[2], shape[1]  # None: any
-        self._batch = shape[0] or _BATCH
+        self._batch, self._whole_batches = shape[0] or _BATCH, bool(shape[0])
         self._kind = np.dtype(kind)
         if not np.issubdtype(self._kind, np.number):
             raise self._refused(f"its input {name} is {self._kind}, pixels are wanted")
@@ -66,8 +66,10 @@ class Embedding:
             batch = np.stack([resized(photo, width, height) for photo in batch])
             ready = batch / 255.0 * (self._high - self._low) + self._low
             ready = np.rint(ready) if np.issubdtype(self._kind, np.integer) else ready
+            if self._whole_batches:
+                ready = np.pad(ready, [(0, self._batch - len(batch)), (0, 0), (0, 0), (0, 0)], "edge")
             try:
-                found.append(self._run(ready.astype(self._kind)))
+                found.append(self._run(ready.astype(self._kind))[: len(batch)])
             except (ValueError, RuntimeError, tf.errors.OpError) as error:
                 raise self._refused(f"it fails on photos of {width}x{height} ({one_line(error)})") from error
         embeddings = np.concatenate(found)

@@ -237,12 +237,14 @@ class _Builder:
             if f"style_of.{each}" in self.plan.places:
                 name = f"style_of.{each}"
                 rows += self._style_rows(f"styleVAE of {each} (as it is)", f"@{name}", name, "@photos.lr_test")
-        seen = {"name": "real small faces that were trained on", "features": self._small("lr_train")}
+        # As many as are degraded, where there are: distances fall with the number of photos.
+        features = self._small("lr_train", limit=self.budget.held_back)
+        seen = {"name": "real small faces that were trained on", "features": features}
         options = {"rows": [*rows, seen], "real": self._small("lr_test"), "judges": self.features}
         self.table(5, options)
 
-    def _small(self, photos: str) -> str:
-        return self.judged(photos, of="small", lr=f"@photos.{photos}")
+    def _small(self, photos: str, **limit: int) -> str:
+        return self.judged(photos, of="small", lr=f"@photos.{photos}", **limit)
 
     def _degraded_row(self, title: str, by: str, how: str, styles: str | None = None) -> dict:
         made = self.degraded("@photos.sharp", by, how, styles)

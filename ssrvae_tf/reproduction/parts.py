@@ -185,7 +185,7 @@ def _judged(options: dict) -> Iterator[np.ndarray]:
     if options["of"] == "sharp":
         yield from sharp_photos(**options["photos"])
     elif options["of"] == "small":
-        yield from read_small(options["lr"], small, "--lr")
+        yield from read_small(options["lr"], small, "--lr", options.get("limit"))
     elif options["of"] == "made":
         yield from np.load(Path(options["pairs"]) / "lr.npy")
     else:

@@ -11,6 +11,7 @@ from pathlib import Path
 import jinja2
 import yaml
 
+from ssrvae_tf.metrics.grid import cell
 from ssrvae_tf.photos.writing import replacing
 from ssrvae_tf.reproduction.plan import RUN, Part, Plan
 
@@ -64,6 +65,7 @@ def write(plan: Plan) -> Path:
     environment = jinja2.Environment(
         loader=loader, autoescape=jinja2.select_autoescape(["html"]), trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["cell"] = cell
     for name, target, shown in (("report.md", "REPORT.md", by_file), ("report.html", "report.html", inside)):
         text = environment.get_template(name).render(**told, pictures=shown)
         with replacing(plan.out / target) as part:

@@ -116,6 +116,13 @@ def test_names_in_no_encoding_are_written(tmp_path):
     assert all("\\udcff.png" in (tmp_path / f"grid.{kind}").read_text() for kind in ("md", "csv", "json"))
 
 
+def test_names_with_a_pipe_stay_in_their_cells():
+    (photo, *_) = photos()["one"].values()
+    found = grid(enlarge, {"a|b": {"left|right.png": photo}}, 4, ("clean",))
+    row = found.table().splitlines()[2]
+    assert row.startswith(r"| a\|b | clean |") and r", left\|right.png | " in row and row.count(" | ") == 4
+
+
 def test_it_is_written_as_tables_and_pictures(tmp_path):
     found = grid(lambda lr: np.roll(enlarge(lr), 1, 0), photos(), 4, ("clean", "noise 10"))
     found.settings = {"model": "rolled"}

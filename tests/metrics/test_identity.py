@@ -50,7 +50,7 @@ def test_photos_come_in_the_range_that_the_network_wants(tmp_path, photos, name,
     np.testing.assert_allclose(found, means(photos) / 255 * (high - low) + low, atol=0.01)
 
 
-@pytest.mark.parametrize("count", [None, 1])
+@pytest.mark.parametrize("count", [None, 1, 3, 8])
 def test_photos_get_the_size_that_the_network_wants(tmp_path, photos, count):
     found = Embedding(saved(tmp_path / "net", shape=(count, 12, 10, 3)))(photos)
     assert found.shape == (5, 6)

@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ssrvae_tf.config import from_dict
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.reproduction import budget, photo_lists
+from ssrvae_tf.reproduction import budget, parts, photo_lists
 from ssrvae_tf.reproduction.building import build
 from ssrvae_tf.reproduction.photo_lists import PhotoList, Place
 from ssrvae_tf.reproduction.plan import Plan
@@ -74,6 +75,17 @@ def test_parts_come_after_what_they_need_and_whole_tables_as_early_as_they_can()
     tables = [name for name in order if name.startswith("table")]
     assert tables == ["table-1", "table-2", "table-3", "table-6", "table-5", "table-4", "table-4b"]
     assert order.index("table-3") < order.index("style-domain-film") < order.index("style-none")
+
+
+def test_table_5_compares_no_more_real_faces_than_degraded_ones(tmp_path):
+    spent = budget.read("tiny")
+    options = planned(spent).parts["features-lr_train"].options
+    for number in range(spent.held_back + 3):
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    seen = list(parts._judged({**options, "lr": str(tmp_path)}))
+    assert len(seen) == spent.held_back and seen[0].shape == (options["size"] // options["scale"],) * 2 + (3,)
+    options = planned(spent).parts["features-lr_test"].options
+    assert len(list(parts._judged({**options, "lr": str(tmp_path)}))) == spent.held_back + 3
 
 
 def test_a_changed_option_changes_the_keys_of_what_depends_on_it_and_no_others():

@@ -42,3 +42,16 @@ def test_without_a_validation_the_axes_are_those_of_the_losses(drawn):
         {"style-both/steps.csv": "step,transfer\n1,0.5\n", "style-both/metrics.csv": "epoch,kl\n1,3\n"}
     )
     assert curves == {"style-both": [(1.0, 0.5)]} and axes == ("step", "transfer")
+
+
+def test_a_name_with_a_pipe_stays_in_its_cell(tmp_path):
+    rows = [{"name": "my|weights", "PSNR of a|b": "30.1"}]
+    claims = [{"text": "my|weights beats bicubic", "verdict": "held", "paper": "", "evidence": []}]
+    made = {"title": "Table 1", "about": "", "columns": ["PSNR of a|b"], "rows": rows, "claims": claims, "figures": {}}
+    done = SimpleNamespace(kind="table_1", folder="", name="table-1", finished=lambda: {"result": made, "seconds": 1})
+    about = {"budget": {}, "name": "small", "photos": {"of a|b": 3}}
+    path = report.write(SimpleNamespace(parts={"table-1": done}, out=tmp_path, about=about))
+    lines = [line for line in path.read_text().splitlines() if line.startswith("|") and "a|b" in line.replace("\\", "")]
+    assert len(lines) == 2 and all(r"a\|b" in line and line.count(" | ") == 1 for line in lines)
+    assert r"| my\|weights | 30.1 |" in path.read_text()
+    assert r"| Table 1 | my\|weights beats bicubic | **held** |" in path.read_text()
