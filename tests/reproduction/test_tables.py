@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssrvae_tf.reproduction import tables
-from ssrvae_tf.reproduction.tables import HELD, NOT_HELD, OPEN, Evidence, claim
+from ssrvae_tf.reproduction.claims import HELD, NOT_HELD, OPEN, Evidence, claim, difference_interval, mean_interval
 
 
 def measured(folder, result=None, **arrays) -> str:
@@ -44,19 +44,19 @@ def test_what_measurements_disagree_on_is_not_decided_and_what_decides_nothing_i
 def test_the_interval_of_a_mean_is_that_of_the_bootstrap_and_pairs_photos():
     rng = np.random.default_rng(0)
     photos, gain = rng.normal(30, 3, 400), rng.normal(0.2, 0.5, 400)
-    mean, low, high = tables.mean_interval(gain, 2000)
+    mean, low, high = mean_interval(gain, 2000)
     assert mean == pytest.approx(gain.mean())
     error = gain.std() / 20
     np.testing.assert_allclose([mean - low, high - mean], 1.96 * error, rtol=0.15)
     # The photos differ far more than the networks do: unpaired, nothing would be decided.
-    found = tables.difference_interval((photos + gain)[None], photos[None], 2000)
+    found = difference_interval((photos + gain)[None], photos[None], 2000)
     np.testing.assert_allclose(found, (mean, low, high), atol=0.3 * error)
 
 
 def test_trainings_that_differ_widen_the_interval_of_a_difference():
     photos = np.zeros((3, 200))
-    alike = tables.difference_interval(photos + 0.1, photos, 500)
-    apart = tables.difference_interval(photos + np.array([[-0.2], [0.1], [0.4]]), photos, 500)
+    alike = difference_interval(photos + 0.1, photos, 500)
+    apart = difference_interval(photos + np.array([[-0.2], [0.1], [0.4]]), photos, 500)
     assert alike[1] == pytest.approx(0.1) and apart[0] == pytest.approx(0.1) and apart[1] < -0.05 < 0.25 < apart[2]
 
 
@@ -64,7 +64,7 @@ def test_a_few_trainings_of_one_kind_seldom_beat_as_many_others_of_it():
     rng, decided = np.random.default_rng(0), 0
     for seed in range(300):
         ours, others = rng.normal(0, 1, (2, 3, 1)) + rng.normal(0, 0.5, (2, 3, 20))
-        _, low, high = tables.difference_interval(ours, others, 100, seed)
+        _, low, high = difference_interval(ours, others, 100, seed)
         decided += low > 0 or high < 0
     assert 0.02 < decided / 300 < 0.1  # 5 of 100 are meant
 
@@ -72,7 +72,7 @@ def test_a_few_trainings_of_one_kind_seldom_beat_as_many_others_of_it():
 def test_a_gain_on_a_handful_of_photos_is_seldom_there_by_chance():
     gains, decided = np.random.default_rng(0).normal(0, 1, (400, 4)), 0
     for seed, values in enumerate(gains):
-        _, low, high = tables.mean_interval(values, 100, seed)
+        _, low, high = mean_interval(values, 100, seed)
         decided += low > 0 or high < 0
     assert decided / 400 < 0.1
 
