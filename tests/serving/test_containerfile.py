@@ -1,4 +1,4 @@
-"""The container's recipe, read: nothing here can build it."""
+"""The container's recipe, read, not built: that takes a quarter of an hour."""
 
 from __future__ import annotations
 
