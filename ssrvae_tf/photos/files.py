@@ -95,7 +95,8 @@ def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
             return _read_deep(image, Photo(np.empty(0), profile, xmp=xmp))
         photo = _about(image)
         frames = getattr(image, "n_frames", 1)
-        several = f"{frames} frames or pages: only the first is taken" if frames > 1 and image.format != "MPO" else ""
+        one = frames == 1 or image.format in ("MPO", "PSD")  # the photo, and what belongs to it
+        several = "" if one else f"{frames} frames or pages: only the first is taken"
         notes = "; ".join(filter(None, [photo.note, several]))
         photo.note = f"{path}: {notes}" if notes else ""
         if (image.format or "").lower() in _SIXTEEN and image.mode != "LAB":  # of 8 bits, which libvips may not know
@@ -225,6 +226,8 @@ def _open(path: Path) -> Image.Image | pyvips.Image:
 
 def _about(image: Image.Image) -> Photo:
     """All but the pixels."""
+    if image.format == "PNG":
+        image.load()  # what is said of the photo may come after its pixels, as ExifTool writes it
     profile, found, xmp = image.info.get("icc_profile"), image.info.get("dpi"), packet_of(image)
     dots_per_inch = None
     if found and all(1 < value < 1e5 for value in found):
@@ -378,10 +381,14 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0, made:
     image = _vips(photo)
     if scale != 1.0:
         image = _resized(image, scale)
+    if kind == "webp" and image.bands < 3 and photo.profile:  # it has colour only, for which none of gray is
+        image = _srgb(image)
     if kind not in _SIXTEEN:
         image = _eight_bits(image)
     if kind == "tiff" and image.format == "ushort" and image.bands == 2:  # which Pillow, among others, cannot read
-        image = image[0].bandjoin([image[0], image[0], image[1]]).copy(interpretation="rgb16")
+        image = _srgb(image) if photo.profile else image
+        if image.bands == 2:
+            image = image[0].bandjoin([image[0], image[0], image[1]]).copy(interpretation="rgb16")
     if kind == "jpeg":
         image = _on_white(image)
     options: dict[str, dict[str, Any]] = {
@@ -429,11 +436,7 @@ def write_pyramid(photo: Photo, folder: Path) -> int:
         OSError: if they cannot be written.
     """
     image = _eight_bits(_on_white(_vips(photo)))
-    if photo.profile:
-        with contextlib.suppress(pyvips.Error):  # a profile that is damaged or of other colours
-            converted = image.icc_transform("srgb", embedded=True)
-            converted.crop(0, 0, 1, 1).avg()
-            image = converted
+    image = _srgb(image) if photo.profile else image
     try:
         image.dzsave(os.fspath(folder), suffix=".jpg[Q=90]", tile_size=TILE, overlap=0, depth="onetile", keep="none")
     except pyvips.Error as error:
@@ -453,6 +456,15 @@ def _on_white(image: pyvips.Image) -> pyvips.Image:
     if not image.hasalpha():
         return image
     return image.flatten(background=[65535 if image.format == "ushort" else 255] * (image.bands - 1))
+
+
+def _srgb(image: pyvips.Image) -> pyvips.Image:
+    """By its profile; as it is, if that is damaged or of other colours."""
+    with contextlib.suppress(pyvips.Error):
+        converted = image.icc_transform("srgb", embedded=True, depth=16 if image.format == "ushort" else 8)
+        converted.crop(0, 0, 1, 1).avg()
+        return converted
+    return image
 
 
 def _eight_bits(image: pyvips.Image) -> pyvips.Image:

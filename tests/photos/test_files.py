@@ -4,6 +4,8 @@ import errno
 import functools
 import io
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -230,6 +232,47 @@ def test_xmp_is_kept_and_says_upright(face, tmp_path):
     photo = read(tmp_path / "a.jpg")
     for suffix in (".jpg", ".png", ".webp", ".tif"):
         assert b'tiff:Orientation="1" dc:title="Face"' in read(write(photo, tmp_path / f"b{suffix}")).xmp, suffix
+
+
+def test_what_a_png_says_after_its_pixels_is_kept(face, tmp_path):
+    about = Image.Exif()
+    about[0x010E] = "Face"
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a dc:title="Face"/></x:xmpmeta>'
+    face.save(tmp_path / "a.png")
+    file = (tmp_path / "a.png").read_bytes()
+    chunks = [b"iTXtXML:com.adobe.xmp\0\0\0\0\0" + packet, b"eXIf" + about.tobytes()[6:]]
+    late = [struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each)) for each in chunks]
+    (tmp_path / "a.png").write_bytes(file[:-12] + b"".join(late) + file[-12:])
+    photo = read(tmp_path / "a.png")
+    assert photo.xmp == packet and Image.open(write(photo, tmp_path / "b.png")).getexif()[0x010E] == "Face"
+    with Image.open(tmp_path / "a.png") as image:
+        assert photo_files.of_image(image).xmp == packet
+
+
+def gray_profile(gamma: float) -> bytes:
+    """Of the grays of a display."""
+    white = struct.pack(">3i", 63190, 65536, 54061)
+    name = b"desc" + struct.pack(">II", 0, 5) + b"gray\0" + bytes(79)
+    curve = b"curv" + struct.pack(">IIH", 0, 1, int(256 * gamma))
+    tags, table, body = {b"desc": name, b"wtpt": b"XYZ " + bytes(4) + white, b"kTRC": curve}, b"", b""
+    for kind, content in tags.items():
+        table += kind + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    head = struct.pack(">I4xI4s4s4s12x4s28x", 132 + len(table) + len(body), 2 << 24, b"mntr", b"GRAY", b"XYZ ", b"acsp")
+    return head + white + bytes(48) + struct.pack(">I", len(tags)) + table + body
+
+
+@pytest.mark.parametrize("suffix, kind, channels", [(".webp", "uint8", 1), (".webp", "uint16", 2), (".tif", "uint16", 2)])
+def test_grays_that_become_colour_are_those_of_their_profile(tmp_path, suffix, kind, channels):
+    top = np.iinfo(kind).max
+    pixels = np.full((8, 9, channels), top, kind)
+    pixels[..., 0] = top // 5
+    result = read(write(Photo(pixels, gray_profile(1.0)), tmp_path / f"a{suffix}", quality=100))
+    shown = 1.055 * 0.2 ** (1 / 2.4) - 0.055  # sRGB's of a fifth of the light
+    np.testing.assert_allclose(result.pixels[4, 4, :3] / np.iinfo(result.pixels.dtype).max, shown, atol=0.01)
+    assert result.profile[16:20] == b"RGB "
+    damaged = read(write(Photo(pixels, b"no profile"), tmp_path / f"b{suffix}", quality=100))
+    np.testing.assert_allclose(damaged.pixels[4, 4, :3] / np.iinfo(damaged.pixels.dtype).max, 0.2, atol=0.01)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
