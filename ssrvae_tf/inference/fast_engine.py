@@ -18,7 +18,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Callable, Literal
+from typing import Callable, Literal, get_args
 
 import numpy as np
 import platformdirs
@@ -92,7 +92,11 @@ def fastest(
 
     Raises:
         UserError: if the engine that is asked for is not to be had, or there is no such model.
+        ValueError: if there is no such engine or precision.
     """
+    for given, names in ((engine, get_args(Engine)), (precision, get_args(Precision))):
+        if given not in names:
+            raise ValueError(f"{given!r} is given, one of {', '.join(names)} is wanted")
     if not _is_named(model):
         if engine != "auto" or precision != "float32":
             asked = f"--engine {engine}" if engine != "auto" else f"--precision {precision}"
@@ -185,9 +189,10 @@ class _Choice:
                 opened = OpenVINOEngine(file, self._scale(), precision)
             else:
                 opened = FastEngine(self.model, file)
-        except UserError:
-            if precision == "float32":
-                file.unlink(missing_ok=True)  # damaged: the next job makes it anew
+        except UserError as error:
+            if str(error).startswith(f"{file}: "):  # damaged; else it is the processor that has no such numbers
+                file.unlink(missing_ok=True)
+                raise UserError(f"{error}: removed, the next job makes it anew") from error
             raise
         with contextlib.suppress(OSError):  # a folder that is only read, or a file removed since
             os.utime(file)  # a sign of use, for `_forget_oldest`
@@ -357,4 +362,5 @@ def _forget_oldest(folder: Path) -> None:
         used = sorted(((file.stat().st_mtime, file) for file in folder.glob(f"*{suffix}")), reverse=True)
         for _, file in used[_KEPT:]:
             file.unlink(missing_ok=True)
-            file.with_suffix(".bin").unlink(missing_ok=True)
+            if suffix == _SUFFIXES["openvino"]:
+                file.with_suffix(".bin").unlink(missing_ok=True)

@@ -214,6 +214,12 @@ def test_what_does_not_go_together_is_refused(made, asked, message):
         fastest(made, 1, **asked)
 
 
+@pytest.mark.parametrize("asked", [{"engine": "tensorrt"}, {"precision": "float16"}])
+def test_what_there_is_not_is_no_silent_default(made, asked):
+    with pytest.raises(ValueError, match="float16' is given, one of float32, bfloat16|tensorrt' is given, one of auto"):
+        fastest(made, 1, **asked)
+
+
 @pytest.mark.parametrize("asked", [{"engine": "litert"}, {"precision": "bfloat16"}])
 def test_what_is_loaded_or_exported_runs_as_it_is(made, asked):
     (tflite,) = kept(made, ".tflite")
@@ -298,14 +304,14 @@ def test_only_the_files_last_used_are_kept(run, place_of_a_large_job, monkeypatc
     folder = run.parent / "cache" / "ssrvae_tf"
     folder.mkdir(parents=True)
     for age in range(10):
-        for suffix in (".tflite", ".xml", ".bin"):
-            file = folder / f"{age}{suffix}"
+        for suffix in (".tflite", ".xml", ".bin"):  # a model's two engines are not used together
+            file = folder / f"{9 - age if suffix == '.tflite' else age}{suffix}"
             file.touch()
             os.utime(file, (1_000_000_000 - age,) * 2)
     fastest(run, LARGE_JOB)
-    for suffix in (".tflite", ".xml", ".bin"):
+    for suffix, newest in ((".tflite", "9876543"), (".xml", "0123456"), (".bin", "0123456")):
         left = {file.stem for file in kept(run, suffix)}
-        assert len(left) == 8 and left >= set("0123456") and not left & set("789")
+        assert len(left) == 8 and left >= set(newest), suffix
 
 
 @pytest.mark.parametrize("name, suffix", [("openvino", ".xml"), ("litert", ".tflite")])
@@ -315,6 +321,20 @@ def test_a_damaged_file_is_removed_and_said(made, capsys, name, suffix):
     file.write_bytes(b"no network")
     assert isinstance(fastest(made, 1), KerasEngine)
     assert "stays on a slower engine" in capsys.readouterr().err
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_damaged_file_of_an_engine_that_is_asked_for_is_removed_and_said(made, monkeypatch, precision):
+    class Core(openvino_engine.openvino().Core):
+        def get_property(self, *_):
+            return ["BF16"]
+
+    monkeypatch.setattr(openvino_engine.openvino(), "Core", Core)
+    (file,) = kept(made, ".xml")
+    file.write_bytes(b"no network")
+    with pytest.raises(UserError, match="removed, the next job makes it anew$"):
+        fastest(made, 1, "openvino", precision)
     assert not file.exists()
 
 
