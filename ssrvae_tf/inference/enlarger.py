@@ -7,7 +7,6 @@ import functools
 from typing import Any, Callable, Iterator, Sequence, TypeVar
 
 import numpy as np
-import psutil
 from PIL import Image
 from scipy import ndimage
 
@@ -17,6 +16,7 @@ from ssrvae_tf.inference.fast_engine import fastest
 from ssrvae_tf.inference.rebuilding import FINDING, faces_in, part_of, pixels_of, rebuild, regions, to_float
 from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.loading import places
+from ssrvae_tf.memory import free_memory
 from ssrvae_tf.photos import files as photo_files
 from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.terminal import Bar
@@ -239,7 +239,7 @@ def _bands(
 
 def _auto_tile(photo: np.ndarray, batch: int) -> int:
     height, width = photo.shape[:2]
-    room = psutil.virtual_memory().available // 2 // (_BYTES_A_PIXEL * batch)  # pixels
+    room = free_memory() // 2 // (_BYTES_A_PIXEL * batch)  # pixels
     if height * width <= min(_ONE_TILE, room):
         return max(height, width) + 2 * BORDER
     return int(np.clip(room**0.5, _SMALLEST, _TILE))

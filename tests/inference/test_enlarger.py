@@ -212,6 +212,13 @@ def test_a_face_goes_in_as_a_whole():
     np.testing.assert_array_equal(batch[0, 4:-4, 4:-4], face.astype(np.float32) / 255)
 
 
+def test_tiles_are_as_small_as_the_memory_of_a_container_asks_for(monkeypatch):
+    monkeypatch.setattr("ssrvae_tf.inference.enlarger.free_memory", lambda: 100_000_000)
+    network = BicubicNetwork()
+    upscale(np.zeros((90, 80, 3), np.uint8), network)
+    assert all(max(batch.shape[1:3]) <= 28 for batch in network.batches)
+
+
 def test_even_areas_stay_even_up_to_the_corners():
     network = load("faces-x4")
     for colour in ((255, 255, 255), (128, 128, 128), (230, 190, 165)):
