@@ -90,7 +90,12 @@ def hushed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    with tempfile.TemporaryFile() as held:
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(tempfile.TemporaryFile())
+        except OSError:  # a container may have no place to write in but that of its results
+            yield
+            return
         sys.stderr.flush()
         real = os.dup(2)
         os.dup2(held.fileno(), 2)

@@ -161,7 +161,11 @@ def upscale_files(
         if faces:
             found[item.target] = faces_in(photo.pixels, lambda done, of: report(FINDING * done, of))
         if item.target in there:
-            return files.read(item.target, math.inf)
+            result = files.read(item.target, math.inf)
+            pairs = zip(result.pixels.shape[:2], photo.pixels.shape[:2])
+            if any(abs(large - max(1, small * factor)) > 1 for large, small in pairs):
+                raise UserError(f"{item.target}: not this photo, enlarged: --overwrite makes it anew")
+            return result
         begun = FINDING if faces else 0.0
         pixels = enlarger.upscale(
             photo.pixels,

@@ -77,6 +77,12 @@ def test_no_line_of_a_library_goes_through_the_bar_and_no_other_is_lost():
     assert "a note" in lines and "terminate called" in lines
 
 
+def test_without_a_place_for_temporary_files_all_is_shown():
+    code = "import tempfile\ntempfile.tempdir = '/nowhere'\n" + _JOB.replace("COUNT", "2")
+    text = seen(code)
+    assert "terminate called" in text and "2/2" in bars(text)[-1]
+
+
 def test_other_bars_are_left_out_where_there_is_no_room():
     code = "from ssrvae_tf.terminal import Bar\nfor _ in Bar(range(3), 'pairs', disable=None): pass"
     assert re.search(r"pairs: 100% 3/3 \[00:00<00:00\]", seen(code, 44)) and "|" not in seen(code, 44)

@@ -109,6 +109,15 @@ def test_faces_that_are_gone_are_written_again_and_the_result_is_not(photo, tmp_
     upscale_files(photo, faces=True, faces_out=out)
 
 
+@pytest.mark.parametrize("options", [["--compare"], ["--faces", "--faces-out", "faces"]])
+def test_a_result_that_is_not_of_the_photo_is_told(photo, monkeypatch, capsys, options):
+    monkeypatch.chdir(photo.parent)
+    Image.new("RGB", (1, 1)).save(photo.with_name("group_x4.png"))
+    assert run("group.png", *options) == 1
+    assert "error: group_x4.png: not this photo, enlarged: --overwrite makes it anew\n" in capsys.readouterr().err
+    assert run("group.png", *options, "--overwrite") == 0
+
+
 def test_structure_of_folders_is_kept_and_faces_are_no_photos(photo, tmp_path):
     folder = tmp_path / "in"
     (folder / "deep").mkdir(parents=True)

@@ -32,7 +32,14 @@ _DAMAGE = (*keras_files.DAMAGE, MemoryError, tf.errors.OpError)
 
 
 def build(settings: configuration.FitConfig) -> keras.Model:
-    """A fresh model of the stage and size that `settings` asks for."""
+    """A fresh model of the stage and size that `settings` asks for.
+
+    Raises:
+        UserError: if Keras is set to images with their channels first.
+    """
+    if keras.backend.image_data_format() != "channels_last":
+        where = "in ~/.keras/keras.json, or by keras.backend.set_image_data_format"
+        raise UserError(f"Keras' image_data_format is channels_first, channels_last is wanted: set it {where}")
     if settings.stage == "sr" and settings.network == "ssrvae":
         return SRNetwork(settings.scale, **dataclasses.asdict(settings.sr_network))
     if settings.stage == "sr":

@@ -314,7 +314,7 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
         return folder / rename(source, apart)
 
     def key(path: Path) -> str:  # some disks take a.png and A.png for one
-        return os.path.join(path.parent.resolve(), path.name).casefold()
+        return os.path.join(os.path.realpath(path.parent), path.name).casefold()
 
     def marked(source: Source, path: Path) -> Path:
         return path.with_name(f"{path.stem}_{zlib.crc32(os.fsencode(source.path)):08x}{path.suffix}")

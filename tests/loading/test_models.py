@@ -35,6 +35,12 @@ def run(request, tmp_path):
     return tmp_path / "run", model
 
 
+def test_channels_first_in_the_users_keras_are_told(run, monkeypatch):
+    monkeypatch.setattr(keras.backend, "image_data_format", lambda: "channels_first")
+    with pytest.raises(UserError, match="^Keras' image_data_format is channels_first, channels_last is wanted: set it"):
+        load(run[0])
+
+
 def outcome(model):
     faces = np.random.default_rng(1).random((2, 32, 32, 3), "float32")
     if hasattr(model, "degrade"):

@@ -244,6 +244,13 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path):
         check_folder(tmp_path / "file" / "out", "--out")
 
 
+def test_a_link_to_itself_is_no_folder_for_results(tmp_path):
+    os.symlink(tmp_path / "loop", tmp_path / "loop")
+    (item,) = plan([Source(Path("a.png"), Path("a.png"))], tmp_path / "loop", lambda source, apart: "a_x4.png")
+    with pytest.raises(UserError, match=r"--out .*loop: cannot be written \(File exists\)"):
+        check_folder(item.target.parent, "--out")
+
+
 def test_what_a_killed_process_left_is_removed_unless_another_machine_may_be_at_work_on_it(tmp_path, monkeypatch):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
