@@ -18,6 +18,8 @@ import tensorflow as tf
 from ssrvae_tf.errors import UserError
 
 _KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(f"Keras runs on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow before it is imported")
 
 
 @contextlib.contextmanager

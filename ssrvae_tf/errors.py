@@ -24,9 +24,11 @@ def one_line(error: Exception) -> str:
 
 def of_the_disk(error: Exception) -> str:
     """What the system says of a disk, or a place, that takes nothing, such as "No space left on device", where that is
-    what an error is about; "" else. HDF5 and TensorFlow have errors of their own for it, with that among their words.
+    what an error is about; "" else. HDF5 and TensorFlow have errors of their own for it, with that among their words, and
+    Python where no temporary file can be made, as TensorFlow needs some.
     """
-    return next((text for text in map(os.strerror, _UNWRITABLE) if text in str(error)), "")
+    texts = [*map(os.strerror, _UNWRITABLE), "No usable temporary directory"]
+    return next((text for text in texts if text in str(error)), "")
 
 
 def exit_cleanly(main: Callable[[], int | None]) -> None:

@@ -113,7 +113,9 @@ def _held_back() -> Iterator[None]:
 
 def quiet_start() -> None:
     """For commands, whose own lines would drown in what TensorFlow writes when it is imported; unless the user has set
-    TF_CPP_MIN_LOG_LEVEL, which later versions do not follow before they are."""
+    TF_CPP_MIN_LOG_LEVEL, which later versions do not follow before they are. Keras 3 then runs on TensorFlow, whatever
+    the user's other programs have it run on."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and "tensorflow" not in sys.modules:
         if not any(isinstance(finder, _QuietTensorFlow) for finder in sys.meta_path):
             sys.meta_path.insert(0, _QuietTensorFlow())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import keras
@@ -31,6 +32,12 @@ def test_a_run_goes_on_with_the_keras_that_began_it_only():
         compat.check_going_on({"keras": other}, "runs/a")
     for versions in ({"keras": keras.__version__}, {}):
         compat.check_going_on(versions, "runs/a")
+
+
+def test_another_of_keras_backends_is_told(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(ImportError, match="^Keras runs on torch: set KERAS_BACKEND=tensorflow before it is imported$"):
+        runpy.run_path(compat.__file__)
 
 
 def test_where_there_is_no_addons_what_it_does_is_done_without(monkeypatch):

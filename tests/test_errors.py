@@ -32,6 +32,10 @@ def test_a_reader_that_has_gone_ends_it_without_a_word(lines):
     [
         ("OSError(28, os.strerror(28), 'run/a.csv')", "run/a.csv: No space left on device"),
         ("RuntimeError(f'HDF5: errno = 28,\\n{os.strerror(28)}')", "HDF5: errno = 28, No space left on device"),
+        (
+            "OSError(2, 'No usable temporary directory found in /tmp')",
+            "[Errno 2] No usable temporary directory found in /tmp",
+        ),
     ],
 )
 def test_a_full_disk_is_told_in_one_line(error, told):

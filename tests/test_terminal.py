@@ -136,10 +136,12 @@ def test_a_log_gets_none_of_it():
 
 def test_a_command_starts_tensorflow_without_a_word_of_its_own():
     code = (
-        "import importlib.util\nfrom ssrvae_tf import terminal\nterminal.quiet_start()\n"
+        "import importlib.util, os\nfrom ssrvae_tf import terminal\nterminal.quiet_start()\n"
         "assert importlib.util.find_spec('tensorflow')\n"  # as some libraries do, to see whether it is there
-        "import tensorflow as tf\nprint(int(tf.constant(1)))"
+        "import tensorflow as tf, keras\nassert keras.backend.backend() == os.environ['KERAS_BACKEND'] == 'tensorflow'\n"
+        "print(int(tf.constant(1)))"
     )
     others = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    others["KERAS_BACKEND"] = "torch"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, env=others)
     assert (done.stdout, done.stderr) == (b"1\n", b"")

@@ -217,7 +217,7 @@ class _Choice:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"export ended with {done.returncode}"]
-            raise UserError(lines[-1])
+            raise UserError(lines[-1].removeprefix("error: "))
         _forget_oldest(folder)
 
     def _words(self) -> list[str]:
