@@ -66,6 +66,14 @@ def test_the_result_lies_beside_the_photo_and_nothing_else_does(photo, capsys):
     assert capsys.readouterr().out.strip() == str(photo.parent / "face_x4.png")
 
 
+@pytest.mark.parametrize("suffix", [".jfif", ".JPE"])
+def test_a_jpeg_of_any_name_is_kept_one(photo, suffix):
+    Image.open(photo).save(photo.with_name(f"a{suffix}"), "JPEG")
+    assert run(photo.with_name(f"a{suffix}")) == 0
+    with Image.open(photo.with_name(f"a_x4{suffix}")) as result:
+        assert result.format == "JPEG" and result.size == (80, 120)
+
+
 def test_the_default_name_says_the_scale(photo):
     assert upscale_files(photo, model="runs/x2").written[0].name == "face_x2.png"
     assert upscale_files(photo, scale=2.5).written[0].name == "face_x2.5.png"
@@ -258,6 +266,16 @@ def test_results_beside_photos_are_not_enlarged_again(folder):
     made = [name for name in names(folder) if "_x4" in name and "compare" not in name]
     sheets = [name for name in names(folder / "compare_x4") if name != "before_after.html"]
     assert made == GOOD and sheets == [f"{name}.jpg" for name in GOOD]
+
+
+def test_results_of_another_scale_or_format_are_not_enlarged_again(photo):
+    photo.with_name("face_x3.png").write_bytes(photo.read_bytes())  # no result, whatever it is called
+    results = ["face_x4.png", "face_x3_x4.png"]
+    for options, suffix in (([], "_x4.png"), (["--scale", 2], "_x2.png"), (["--format", "jpeg"], "_x4.jpg")):
+        assert run(photo.parent, *options) == 0
+        results += [f"face{suffix}", f"face_x3{suffix}"]
+        assert names(photo.parent) == sorted({"face.png", "face_x3.png", *results})
+    assert run(photo.with_name("face_x2.png")) == 0 and photo.with_name("face_x2_x4.png").exists(), "it was asked for"
 
 
 def test_results_in_the_folder_of_the_photos_are_not_enlarged_again(folder):

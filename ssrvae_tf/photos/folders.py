@@ -18,10 +18,12 @@ from typing import Callable, Iterable, Iterator, Sequence
 from PIL import Image
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.photos import records
 from ssrvae_tf.photos.formats import FORMATS, SUFFIXES, add_heif, advice, open_image
 from ssrvae_tf.photos.writing import check_folder_for, remove_parts
 
 COMPARISON = "before_after.html"  # a folder with such a page holds sheets, not photos
+_RESULT = re.compile(r"(.+)_x[\d.]+(?:_[0-9a-f]{8})?")  # as `result_name` and a mark make it, without the suffix
 _NAMES = 10_000  # that are looked at to count what is left out
 _LOOKED_AT = 50  # photos whose sizes are
 _APART = 1.5  # sharp and small photos of much the same size may be what they are called: blur is not seen here
@@ -301,7 +303,8 @@ def _deeper(folder: Path, others: set[str]) -> str:
 def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool], str]) -> list[Item]:
     """A target for each source, no two the same, whatever the order.
 
-    Sources that are themselves the target of another are left out: they are results of an earlier time. Where not even
+    Sources that are themselves the target of another are left out: they are results of an earlier time. So are those of
+    another scale or format that lie beside their photo, where this one's would, and say what made them. Where not even
     the name that tells kinds apart is one's own, as that of two folders' `a.jpg`, it gets a mark of the source's path.
 
     Args:
@@ -313,8 +316,10 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
         folder = source.path.parent if out is None else out / source.inside.parent
         return folder / rename(source, apart)
 
-    def key(path: Path) -> str:  # some disks take a.png and A.png for one
-        return os.path.join(os.path.realpath(path.parent), path.name).casefold()
+    real = functools.cache(os.path.realpath)  # of folders, which are few
+
+    def key(path: Path, name: str = "") -> str:  # some disks take a.png and A.png for one
+        return os.path.join(real(path.parent), name or path.name).casefold()
 
     def marked(source: Source, path: Path) -> Path:
         return path.with_name(f"{path.stem}_{zlib.crc32(os.fsencode(source.path)):08x}{path.suffix}")
@@ -326,6 +331,15 @@ def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool
         for each in (plain_key, apart_key, key(marked(source, apart))):
             makers.setdefault(each, set()).add(source.path)
     keyed = [each for each in keyed if not makers.get(key(each[0].path), set()) - {each[0].path}]
+    photos = {key(each.path, name) for each in sources for name in (each.path.stem, each.path.name)}
+
+    def is_result(source: Source, target_key: str) -> bool:
+        photo = _RESULT.fullmatch(source.path.stem)
+        if not photo or os.path.dirname(target_key) != os.path.dirname(key(source.path)):
+            return False
+        return key(source.path, photo[1]) in photos and records.made(source.path) is not None
+
+    keyed = [each for each in keyed if not is_result(each[0], each[2])]
     plain_counts = Counter(plain_key for _, _, plain_key, _, _ in keyed)
     apart_counts = Counter(apart_key for _, _, _, _, apart_key in keyed)
     apart_counts.update(name for name, count in plain_counts.items() if count == 1)

@@ -12,7 +12,8 @@ import threading
 from PIL import Image
 
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
-SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
+SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".jfif": "jpeg", ".jpe": "jpeg", ".webp": "webp"}
+SUFFIXES.update({".tif": "tiff", ".tiff": "tiff"})
 MAX_MEGAPIXELS = 100.0
 _HEIF = (".heic", ".heics", ".heif", ".heifs", ".hif", ".avif")
 RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw")
