@@ -24,8 +24,8 @@ def one_line(error: Exception) -> str:
 
 def of_the_disk(error: Exception) -> str:
     """What the system says of a disk, or a place, that takes nothing, such as "No space left on device", where that is
-    what an error is about; "" else. HDF5 and TensorFlow have errors of their own for it, with that among their words, and
-    Python where no temporary file can be made, as TensorFlow needs some.
+    what an error is about; "" else. HDF5 and TensorFlow have errors of their own for it, with that among their words,
+    and Python where there is no place for temporary files, which TensorFlow needs.
     """
     texts = [*map(os.strerror, _UNWRITABLE), "No usable temporary directory"]
     return next((text for text in texts if text in str(error)), "")

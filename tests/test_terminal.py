@@ -138,8 +138,8 @@ def test_a_command_starts_tensorflow_without_a_word_of_its_own():
     code = (
         "import importlib.util, os\nfrom ssrvae_tf import terminal\nterminal.quiet_start()\n"
         "assert importlib.util.find_spec('tensorflow')\n"  # as some libraries do, to see whether it is there
-        "import tensorflow as tf, keras\nassert keras.backend.backend() == os.environ['KERAS_BACKEND'] == 'tensorflow'\n"
-        "print(int(tf.constant(1)))"
+        "import tensorflow as tf, keras\nassert os.environ['KERAS_BACKEND'] == keras.backend.backend() == 'tensorflow'"
+        "\nprint(int(tf.constant(1)))"
     )
     others = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     others["KERAS_BACKEND"] = "torch"

@@ -126,6 +126,18 @@ def test_cmyk_is_converted_and_leaves_its_profile(face, tmp_path):
     assert np.abs(photo.pixels.astype(int) - np.asarray(face)).mean() < 4
 
 
+def test_the_layers_of_a_psd_are_no_frames(face, tmp_path):
+    layer = struct.pack(">4iH", 0, 0, 1, 1, 0) + b"8BIMnorm" + bytes([255, 0, 0, 0]) + struct.pack(">I", 0)
+    layers = struct.pack(">h", 2) + 2 * layer
+    layers = struct.pack(">II", len(layers) + 4, len(layers)) + layers
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, face.height, face.width, 8, 3) + bytes(8)
+    planes = b"".join(each.tobytes() for each in face.split())
+    (tmp_path / "a.psd").write_bytes(head + layers + bytes(2) + planes)
+    assert getattr(Image.open(tmp_path / "a.psd"), "n_frames", 1) == 2
+    photo = read(tmp_path / "a.psd")
+    assert not photo.note and np.array_equal(photo.pixels, np.asarray(face))
+
+
 def test_of_an_animation_the_first_frame_is_taken_with_a_word(face, tmp_path):
     other = Image.new("RGB", face.size)
     face.save(tmp_path / "a.webp", save_all=True, append_images=[other, face], lossless=True)
@@ -262,7 +274,9 @@ def gray_profile(gamma: float) -> bytes:
     return head + white + bytes(48) + struct.pack(">I", len(tags)) + table + body
 
 
-@pytest.mark.parametrize("suffix, kind, channels", [(".webp", "uint8", 1), (".webp", "uint16", 2), (".tif", "uint16", 2)])
+@pytest.mark.parametrize(
+    "suffix, kind, channels", [(".webp", "uint8", 1), (".webp", "uint16", 2), (".tif", "uint16", 2)]
+)
 def test_grays_that_become_colour_are_those_of_their_profile(tmp_path, suffix, kind, channels):
     top = np.iinfo(kind).max
     pixels = np.full((8, 9, channels), top, kind)
