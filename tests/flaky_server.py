@@ -13,13 +13,15 @@ class FlakyServer:
     Args:
         answers: (status code, body); a code of 0 closes the connection, a body that is a number waits so many seconds.
 
+        pause: seconds before each megabyte of a request is read.
+
     Attributes:
         address: "http://127.0.0.1:PORT".
         requests: when each request came, in seconds.
         connections: how many were opened.
     """
 
-    def __init__(self, *answers):
+    def __init__(self, *answers, pause: float = 0.0):
         self.requests, self.connections = [], 0
         flaky = self
 
@@ -31,7 +33,10 @@ class FlakyServer:
                 super().setup()
 
             def do_POST(self):
-                self.rfile.read(int(self.headers["Content-Length"] or 0))
+                left = int(self.headers["Content-Length"] or 0)
+                for size in [1_000_000] * (left // 1_000_000) + [left % 1_000_000]:
+                    time.sleep(pause)
+                    self.rfile.read(size)
                 code, body = answers[min(len(flaky.requests), len(answers) - 1)]
                 flaky.requests.append(time.monotonic())
                 if isinstance(body, (int, float)):

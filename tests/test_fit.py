@@ -116,6 +116,8 @@ def test_an_output_folder_that_cannot_be_used_is_told(photo_folder, tmp_path, mo
     for out in ("file", "file/run"):
         message = error_of(tiny("sr", photo_folder, tmp_path / out), monkeypatch)
         assert message.startswith(f"--out {tmp_path / out}: cannot be written (")
+    message = error_of(tiny("sr", photo_folder, tmp_path / "run [2]"), monkeypatch)
+    assert message.startswith(f"--out {tmp_path / 'run [2]'}: TensorFlow finds no checkpoints below such a name: ")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "diary.txt").write_text("")
     message = error_of(tiny("sr", photo_folder, tmp_path / "other"), monkeypatch)

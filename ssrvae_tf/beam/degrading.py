@@ -73,11 +73,10 @@ class Degrading(Job):
         addresses = {self._address(item, "HR"): "", **self.results(item)}
         for pixels, (address, made) in zip((sharp, small), addresses.items()):
             with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder, PurePosixPath(item.target).name)
+                path = Path(folder, f"pair{PurePosixPath(item.target).suffix}")
                 photo_files.write(Photo(pixels), path, made=made)
                 files.publish(path, address)
         count("written")
-        return address
 
     def _address(self, item, *folders):
         return "/".join([self.output, *folders, item.target])

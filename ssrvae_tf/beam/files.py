@@ -19,6 +19,7 @@ from ssrvae_tf.errors import UserError, one_line
 
 TRIES = 5
 FIRST_WAIT = 1.0  # seconds; the next is twice as long
+_LONGEST = 50  # letters of a name, of up to 4 bytes each, beside others in the 255 that disks take
 # What no waiting changes.
 _FINAL = (
     FileNotFoundError,
@@ -27,6 +28,7 @@ _FINAL = (
     NotADirectoryError,
     PermissionError,
     MemoryError,
+    AssertionError,  # of Beam, where an extra of it is not installed
     UserError,
     ValueError,
 )
@@ -35,6 +37,11 @@ _FINAL = (
 def absolute(address: str) -> str:
     """A path of this machine from the root on, so that all of a job's processes mean the same; others as they are."""
     return address if FileSystems.get_scheme(address) else os.path.abspath(address)
+
+
+def shown(address: str) -> str:
+    """An address as text that can be sent and written: names of files may be in no encoding."""
+    return address.encode(errors="backslashreplace").decode()
 
 
 def matching(pattern: str, option: str, most: int | None = None) -> dict[str, int]:
@@ -62,7 +69,7 @@ def exists(address: str) -> bool:
 
 @contextlib.contextmanager
 def local_copy(address: str) -> Iterator[Path]:
-    """A file of the same name and contents on this machine, as long as the context lasts.
+    """A file of the same suffix and contents on this machine, as long as the context lasts.
 
     A UserError that is raised in the context names the original.
 
@@ -70,7 +77,7 @@ def local_copy(address: str) -> Iterator[Path]:
         OSError: if it cannot be fetched.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, PurePosixPath(address).name)
+        path = Path(folder, f"photo{shown(PurePosixPath(address).suffix)}")
 
         def fetch():
             with FileSystems.open(address, compression_type=CompressionTypes.UNCOMPRESSED) as source:
@@ -81,7 +88,7 @@ def local_copy(address: str) -> Iterator[Path]:
         try:
             yield path
         except UserError as error:
-            raise UserError(str(error).replace(os.fspath(path), address)) from error
+            raise UserError(str(error).replace(os.fspath(path), shown(address))) from error
 
 
 def publish(path: Path, address: str) -> None:
@@ -91,7 +98,8 @@ def publish(path: Path, address: str) -> None:
         OSError: if it cannot be written.
     """
     folder, name = FileSystems.split(address)
-    part = FileSystems.join(folder, f".{name}.{uuid.uuid4().hex}.part")  # others may be at work on the same
+    # Others may be at work on the same; a name may be as long as names can be.
+    part = FileSystems.join(folder, f".{name[:_LONGEST]}.{uuid.uuid4().hex}.part")
 
     def send():
         with open(path, "rb") as source:
@@ -111,6 +119,14 @@ def publish(path: Path, address: str) -> None:
         with contextlib.suppress(Exception):
             FileSystems.delete([part])
         raise
+
+
+def check_reached(folder: str, option: str) -> None:
+    """Raises UserError, which names `option`, if nothing can be known of a folder: no such filesystem, no access."""
+    try:
+        exists(f"{folder}/any")
+    except (OSError, ValueError) as error:  # such as an extra of Beam that is not installed
+        raise UserError(f"{option} {folder}: cannot be reached ({one_line(error)})") from error
 
 
 def check_apart(pattern: str, output: str, option: str) -> None:

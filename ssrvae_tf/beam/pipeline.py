@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -79,8 +80,8 @@ class Job:
         """(item, photo). Raises UserError or OSError."""
         raise NotImplementedError
 
-    def write(self, done: tuple) -> str:
-        """The address where the result of (item, result) has been written. Raises OSError."""
+    def write(self, done: tuple) -> None:
+        """Write the result of (item, result). Raises OSError."""
         raise NotImplementedError
 
 
@@ -150,9 +151,10 @@ def check_places(pattern: str, output: str, option: str, options: PipelineOption
     FileSystems.set_options(options)  # which hold the credentials
     pattern, output = files.absolute(pattern), files.absolute(output).rstrip("/")
     files.check_apart(pattern, output, option)
-    files.matching(pattern, option, most=1)
+    files.matching(pattern, option, most=1000)  # buckets list folders, too, before what is in them
     if not FileSystems.get_scheme(output):
         folders.check_folder(Path(output), "--output")
+    files.check_reached(output, "--output")
     return pattern, output
 
 
@@ -174,12 +176,12 @@ def run(job: Job, pattern: str, options: PipelineOptions) -> Outcome:
         | "Sort into families" >> beam.FlatMap(_with_family, root, job.output)
         | "Bring families together" >> beam.GroupByKey()
         | "Name" >> beam.FlatMap(_items, root, job)
-        | "Leave out what is there" >> beam.Filter(_is_to_do, job)
-        | "Spread" >> beam.Reshuffle()
     )
+    to_do, unseen = items | "Leave out what is there" >> beam.Filter(_is_to_do, job).with_exception_handling()
     handler = KeyedModelHandler(job.handler()).with_preprocess_fn(job.read).with_postprocess_fn(job.write)
-    _, failures = items | "Work" >> RunInference(handler).with_exception_handling()
+    _, failures = to_do | "Spread" >> beam.Reshuffle() | "Work" >> RunInference(handler).with_exception_handling()
     dead = {
+        "Unseen": unseen,
         "Unread": failures.failed_preprocessing[0],
         "Failed": failures.failed_inferences,
         "Unwritten": failures.failed_postprocessing[0],
@@ -209,11 +211,13 @@ def _with_family(match, root, output):
     is_folder = match.path.endswith("/")  # which has an entry of its own on filesystems without folders
     is_result = output.startswith(root) and match.path.startswith(f"{output}/")
     if not is_folder and not is_result:
-        yield places.family_of(places.inside(match.path, root)), (match.path, match.size_in_bytes)
+        # As bytes, since Beam's coders take no names that are in no encoding.
+        family = places.family_of(places.inside(match.path, root))
+        yield os.fsencode(family), (os.fsencode(match.path), match.size_in_bytes)
 
 
 def _items(family, root, job):
-    photos = sorted(family[1])
+    photos = sorted((os.fsdecode(address), size) for address, size in family[1])
     insides = [places.inside(address, root) for address, _ in photos]
     for (address, size), inside, target in zip(photos, insides, places.targets(insides, job.rename)):
         yield from job.items(Item(address, inside, target, size))
@@ -247,7 +251,9 @@ def _dead_letter(failure):
         reason = "needs more memory than there is"
     else:
         reason = " ".join(trace[-1].split()).removeprefix(f"{UserError.__module__}.{UserError.__qualname__}: ")
-    reason = reason if found.source in reason else f"{found.source}: {reason}"
+    source = files.shown(found.source)
+    reason = reason if source in reason else f"{source}: {reason}"
     _LOGGER.warning("dead letter: %s", reason)
     count("dead")
-    return json.dumps({"path": found.source, "target": found.target, "reason": reason}, ensure_ascii=False)
+    letter = {"path": source, "target": files.shown(found.target), "reason": reason}
+    return json.dumps(letter, ensure_ascii=False)

@@ -70,18 +70,17 @@ class Upscaling(Job):
         height, width = (side * self.scale for side in photo.pixels.shape[:2])
         reason = photo_files.limit(SUFFIXES[Path(item.target).suffix.lower()], width, height)
         if reason and self.kind != "keep":
-            raise UserError(f"{item.source}: {reason}: take --format png or tiff")
+            raise UserError(f"{files.shown(item.source)}: {reason}: take --format png or tiff")
         return (_as_png(item) if reason else item), photo
 
     def write(self, done):
         item, photo = done
         address = self._address(item)
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, Path(item.target).name)
+            path = Path(folder, f"result{Path(item.target).suffix}")
             photo_files.write(photo, path, self.quality, self.scale / self.network_scale, self._record(item))
             files.publish(path, address)
         count("written")
-        return address
 
     def _address(self, item):
         return f"{self.output}/{item.target}"

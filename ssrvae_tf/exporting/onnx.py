@@ -30,6 +30,8 @@ def export_onnx(model: keras.Model, path: str | os.PathLike, detail: float | Non
             the two disagree.
     """
     path = Path(path)
+    if path.suffix != ".onnx":  # such as the .keras file that the model is from
+        raise UserError(f"--onnx {path}: a name that ends in .onnx is wanted")
     with network_file(model, path, "--onnx", "ONNX") as part:
         try:
             import onnx

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -26,7 +27,7 @@ from ssrvae_tf.loading.models import CHUNK, save_weights
 from ssrvae_tf.models import SRNetwork, StyleVAE
 from ssrvae_tf.models.empty_batches import of_any_batch
 from ssrvae_tf.models.style_vae import LossWeights
-from ssrvae_tf.photos.writing import runs
+from ssrvae_tf.photos.writing import is_left, machine
 from ssrvae_tf.terminal import saying
 from ssrvae_tf.versions import KEPT, LAST, numbered, taken
 
@@ -83,13 +84,13 @@ def export_saved_model(
         if value is not None and value > LAST:
             raise UserError(f"{name} {value}: at most {LAST} is wanted")
     there = taken(base)
-    version = version or max(there, default=0) + 1
+    is_next, version = version is None, version or max(there, default=0) + 1
     if version > LAST:
         raise UserError(f"{base}: {max(there)} is there, and servers take at most {LAST}: rename it, or give a version")
     target = base / str(version)
     if version in there:
         raise UserError(f"{target}: that version is there already: choose another number, or leave it out for the next")
-    part = base / f".{version}.{os.getpid()}.part"  # servers look at numbers only
+    part = base / f".{version}.{machine()}.{os.getpid()}.part"  # servers look at numbers only
     try:
         _remove_unfinished(base)
         part.mkdir(parents=True)
@@ -97,7 +98,7 @@ def export_saved_model(
             _write(model, part, base.resolve().name, max_pixels, files_from)
             if detail is not None:
                 places.write_detail(part, detail)
-        os.replace(part, target)
+        target = _named(part, target, is_next)
         _remove_old(base, target, keep)
     except (OSError, tf.errors.OpError) as error:
         reason = of_the_disk(error) or getattr(error, "strerror", None) or one_line(error)
@@ -273,22 +274,36 @@ def _settings(model) -> FitConfig | None:
     return None
 
 
+def _named(part: Path, target: Path, is_next: bool) -> Path:
+    """Give a version its name; if it is the next one, that after those that other exports have written meanwhile."""
+    while True:
+        try:
+            os.replace(part, target)
+            return target
+        except OSError:
+            if not (is_next and target.exists()):
+                raise
+        target = target.with_name(str(int(target.name) + 1))
+
+
 def _remove_old(base: Path, written: Path, keep: int) -> None:
     versions = [each for each in numbered(base) if (each / _GRAPH).is_file()]
     for old in versions[keep:]:
         if old != written:
             # Out of the server's sight first, so that it never sees half a version.
-            hidden = base / f".{old.name}.{os.getpid()}.old"
-            os.replace(old, hidden)
-            _remove(hidden)
+            hidden = base / f".{old.name}.{machine()}.{os.getpid()}.old"
+            with contextlib.suppress(FileNotFoundError):  # another export has removed it
+                os.replace(old, hidden)
+                _remove(hidden)
 
 
 def _remove_unfinished(base: Path) -> None:
     """What killed exports left half written or half removed."""
-    for each in base.glob(".*.*.*"):
-        process = re.fullmatch(r"\.\d+\.(\d+)\.(part|old)", each.name)
-        # In a container each export may have the number of this one.
-        if process and (int(process[1]) == os.getpid() or not runs(int(process[1]))):
+    for each in base.glob(".*.*.*.*"):
+        made = re.fullmatch(r"\.\d+\.([0-9a-f]{8})\.(\d+)\.(part|old)", each.name)
+        # A process that ran before may have had the number of this one.
+        own = made and (made[1], int(made[2])) == (machine(), os.getpid())
+        if made and (own or is_left(each, made[1], int(made[2]))):
             _remove(each, ignore_errors=True)
 
 

@@ -112,14 +112,14 @@ class SavedModelEngine:
     def __init__(self, folder: Path):
         import tensorflow as tf
 
-        from ssrvae_tf.loading.saved_models import check_saved_model
+        from ssrvae_tf.loading.saved_models import check_saved_model, read
 
         check_saved_model(folder)
         self._folder, self.runtime = folder, f"TensorFlow {tf.__version__}"
         try:
             with _memory_errors():
                 # Kept: a signature does not keep its variables alive.
-                self._model = tf.saved_model.load(os.fspath(folder))
+                self._model = read(folder)
         except MemoryError:
             raise
         except Exception as error:  # of any kind, by where the damage is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ BEST = "best.weights.h5"  # beside the newest ones, in runs with a validation
 KERAS = "model.keras"  # instead of both, for networks that no run can have
 DETAILED = "detailed.weights.h5"  # beside WEIGHTS: a second set, of the same architecture, that draws more detail
 DETAIL = "detail.yaml"  # says how much of it is taken unless told or, without it, was taken by an export
+WILDCARDS = re.compile(r"\[.*\]|\\")  # in a place's name; there TensorFlow finds no checkpoints
 HALF = 0.5  # of two sets that are given without saying how much: their mean keeps most of what either is better at
 WANTED = (
     "give the folder of a run, a folder that python -m ssrvae_tf.export wrote, or a .keras file of a network of this "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
@@ -12,6 +13,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.loading.places import WILDCARDS
 
 # Python, files, input pipelines, logs, debuggers (they write to URLs), other machines, and the end of the process.
 _OUTSIDE = re.compile(
@@ -122,7 +124,20 @@ def load_network(path: str | os.PathLike, option: str, missing: str) -> Any:
     if not (Path(path) / "saved_model.pb").is_file():
         raise UserError(f"{option} {path}: no SavedModel there{missing}")
     check_saved_model(path, f"export the network again, with nothing but its numbers, for {option}")
-    return tf.saved_model.load(os.fspath(path))
+    return read(path)
+
+
+def read(folder: str | os.PathLike) -> Any:
+    """`tf.saved_model.load`, after `check_saved_model`; of any folder.
+
+    TensorFlow takes the place of variables for a glob, and finds none where a folder's name has such as [1] in it.
+    """
+    if not WILDCARDS.search(Path(folder).as_posix()):
+        return tf.saved_model.load(os.fspath(folder))
+    with tempfile.TemporaryDirectory() as links:
+        link = Path(links, "model")
+        link.symlink_to(Path(folder).absolute(), target_is_directory=True)
+        return tf.saved_model.load(os.fspath(link))
 
 
 def feature_levels(path: str | os.PathLike) -> Callable[[tf.Tensor], list[tf.Tensor]]:

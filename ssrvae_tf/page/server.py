@@ -135,7 +135,7 @@ class Site:
             await self._pass_over(request)
             raise
         suffix = os.path.splitext(name)[1]
-        folder = self._shelf.new_folder()
+        folder = self._new_folder(name)
         photo = folder / (worker.PHOTO + (suffix if _SUFFIX.fullmatch(suffix) else ""))
         try:
             await self._receive(request, photo, name)
@@ -145,6 +145,12 @@ class Site:
             raise
         job = self._shelf.add(owner, Task(photo, name, settings, self._limits.megapixels))
         return JSONResponse(self._shown(job), 201)
+
+    def _new_folder(self, name: str) -> Path:
+        try:
+            return self._shelf.new_folder()
+        except OSError as error:
+            raise _unkept(name, error) from error
 
     async def _receive(self, request: Request, photo: Path, name: str) -> None:
         """Write the body to a file as it comes."""
@@ -180,7 +186,7 @@ class Site:
         owner, settings = self._owner(request), self._settings(request)
         before = self._job(request).task
         self._shelf.check_room(owner)
-        photo = self._shelf.new_folder() / before.photo.name
+        photo = self._new_folder(before.name) / before.photo.name
         try:
             await run_in_threadpool(shutil.copyfile, before.photo, photo)
         except OSError as error:

@@ -249,10 +249,14 @@ class _Process:
         Args:
             wanted: whether it is still; a process that begins is not told of a task that is not.
         """
-        with self._lock:
-            if not wanted():
-                return
-            connection = self._begun()
+        try:
+            with self._lock:
+                if not wanted():
+                    return
+                connection = self._begun()
+        except OSError as error:  # no memory for a process, or no room for its folder
+            yield "failed", f"{task.name}: cannot be begun here ({error.strerror}): tell whoever runs this page"
+            return
         with contextlib.suppress(EOFError, OSError):  # it was ended, or died
             connection.send(task)
             while True:

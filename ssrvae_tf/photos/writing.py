@@ -42,19 +42,22 @@ def part_of(path: Path) -> Path:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what killed processes left half written.
-
-    On a shared disk those of other machines may be alive: their parts are let alone for a day.
-    """
+    """Remove what killed processes left half written."""
     for part in folder.glob(".*.part*"):
         made = re.search(r"\.([0-9a-f]{8})\.(\d+)\.part(\.\w+)?$", part.name)
         with contextlib.suppress(OSError):  # such as that another has removed it
-            if made and (not runs(int(made[2])) if made[1] == machine() else _is_old(part)):
+            if made and is_left(part, made[1], int(made[2])):
                 part.unlink()
 
 
-def _is_old(path: Path) -> bool:
-    return time.time() - path.stat().st_mtime > 24 * 3600
+def is_left(part: Path, where: str, process: int) -> bool:
+    """Whether a process of that number, on what is called so by `machine`, was killed before it had written `part`.
+
+    On a shared disk those of other machines may be alive: their parts are let alone for a day.
+    """
+    if where == machine():
+        return not runs(process)
+    return time.time() - part.lstat().st_mtime > 24 * 3600
 
 
 def take(file: int | IO) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import json
 from http.client import BadStatusLine, RemoteDisconnected
 from typing import Any
@@ -90,7 +91,8 @@ class RestClient(Client):
         return answer["predictions"]
 
     def _call(self, method: str, url: str, document: dict | None = None) -> dict:
-        body = None if document is None else json.dumps(document, separators=(",", ":"))
+        # As a file it is sent piece by piece: the time to connect would be that of sending the whole.
+        body = None if document is None else io.BytesIO(json.dumps(document, separators=(",", ":")).encode())
         headers = {"Content-Type": "application/json"}
         timeouts = (min(_TO_CONNECT, self.timeout), self.timeout)
         try:

@@ -30,6 +30,8 @@ def previous_settings(out: Path, settings: FitConfig) -> FitConfig | None:
         UserError: if that is another run, or there is something else in `out`, or nothing can be written.
     """
     path = out / places.CONFIG
+    if places.WILDCARDS.search(out.as_posix()):
+        raise UserError(f"--out {out}: TensorFlow finds no checkpoints below such a name: give one without [] and \\")
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not path.is_file() and any(out.iterdir()):

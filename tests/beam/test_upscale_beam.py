@@ -23,6 +23,7 @@ from ssrvae_tf.upscale import upscale_files
 
 pytest.importorskip("apache_beam")
 
+from apache_beam.io.filesystem import FileMetadata, MatchResult  # noqa: E402
 from flaky_files import SCHEME, FlakyFileSystem  # noqa: E402
 
 from ssrvae_tf.beam import files, handlers  # noqa: E402
@@ -113,6 +114,28 @@ def test_photos_that_fail_in_the_network_or_cannot_be_written_are_dead_letters(p
     assert letters["c d é_x4.webp"] == f"{photos}/c d é.webp: needs more memory than there is"
     assert "FileExistsError" in letters["more/a_x4.png"]
     assert set(contents(tmp_path / "out")) == {"a_x4.png", "b_x4.jpg", "more"}
+
+
+def test_names_in_no_encoding_and_as_long_as_names_can_be_are_names(tmp_path, loads):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in (os.fsdecode(b"caf\xe9.png"), f"{'é' * 120}.png"):
+        Image.new("RGB", (8, 8)).save(folder / "new.png")
+        (folder / "new.png").rename(folder / name)
+    upscale_files([folder], tmp_path / "plain")
+    bad = folder / os.fsdecode(b"bad\xe9.png")
+    bad.touch()
+    assert run(f"{folder}/*", tmp_path / "out") == 1
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+    reason = f"{folder}/bad\\udce9.png: an empty file: repair or remove it"
+    assert dead_letters(tmp_path / "out") == {"bad\\udce9_x4.png": reason}
+
+
+def test_a_result_that_cannot_be_looked_at_is_a_dead_letter(photos, tmp_path, loads):
+    (tmp_path / "out" / "a_x4.png").mkdir(parents=True)
+    assert run(f"{photos}/*", tmp_path / "out") == 1
+    assert set(contents(tmp_path / "out")) == {"b_x4.jpg", "c d é_x4.webp"}
+    assert "Is a directory" in dead_letters(tmp_path / "out")["a_x4.png"]
 
 
 def test_run_again_it_does_what_was_left_and_nothing_else(bad_photos, tmp_path, loads, capsys):
@@ -210,6 +233,18 @@ def test_what_fails_for_good_is_tried_no_more_than_a_few_times(photos, tmp_path,
     assert contents(tmp_path / "out") == {}, "parts are left"
 
 
+def test_entries_for_folders_hide_no_photos(photos, tmp_path, loads, flaky, monkeypatch):
+    def match(self, patterns, limits=None):  # as of a bucket
+        (found,) = matched(self, patterns)
+        photos_and_folder = [FileMetadata(f"{SCHEME}{photos}/", 0), *found.metadata_list]
+        return [MatchResult(patterns[0], photos_and_folder[: limits and limits[0]])]
+
+    flaky.stumbles, matched = 0, flaky.match
+    monkeypatch.setattr(flaky, "match", match)
+    assert run(f"{SCHEME}{photos}/*.png", tmp_path / "out") == 0
+    assert set(contents(tmp_path / "out")) == {"a_x4.png"}
+
+
 @pytest.mark.parametrize(
     "pattern, options, words",
     [
@@ -219,6 +254,7 @@ def test_what_fails_for_good_is_tried_no_more_than_a_few_times(photos, tmp_path,
         ("*.png", ["--model", "runs/none"], "no such model"),
         ("*.png", ["--runner", "NoSuch"], "Unexpected pipeline runner: NoSuch"),
         ("nowhere://*.png", [], "cannot be listed"),
+        ("*.png", ["--output", "nowhere://out"], "--output nowhere://out: cannot be reached"),
     ],
 )
 def test_a_mistake_ends_in_one_line(photos, tmp_path, capsys, pattern, options, words):

@@ -31,7 +31,9 @@ def test_any_size_gives_what_keras_gives(tmp_path, capsys, monkeypatch):
         np.testing.assert_allclose(session.run(["sr"], {"lr": lr})[0], model.predict(lr, verbose=0), atol=1e-4)
 
 
-def test_a_style_vae_and_a_missing_folder_are_refused(tmp_path):
+def test_a_style_vae_a_missing_folder_and_another_suffix_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"a.keras: a name that ends in .onnx is wanted"):
+        export_onnx(SRNetwork(2, 8, 0, 0), tmp_path / "a.keras")
     with pytest.raises(UserError, match="StyleVAE"):
         export_onnx(small_style_vae(), tmp_path / "a.onnx")
     with pytest.raises(UserError, match="no folder"):

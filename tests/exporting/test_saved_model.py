@@ -27,6 +27,7 @@ from ssrvae_tf.inference.enlarger import upscale
 from ssrvae_tf.loading import models as loading
 from ssrvae_tf.loading import places
 from ssrvae_tf.models import EDSR, SRNetwork
+from ssrvae_tf.photos.writing import machine
 
 ROOT = Path(__file__).parents[2]
 MOST = 40 * 40
@@ -409,11 +410,26 @@ def test_an_old_version_may_be_a_link(quick, tmp_path):
 def test_what_killed_exports_left_is_removed(quick, tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    alive = f".3.{os.getppid()}.part"
-    for name in (f".1.{dead.pid}.part", f".1.{os.getpid()}.part", f".1.{dead.pid}.old", alive, ".git.1.part"):
+    here, elsewhere = machine(), "0" * 8
+    left = [f".1.{here}.{dead.pid}.part", f".1.{here}.{os.getpid()}.part", f".1.{here}.{dead.pid}.old"]
+    left.append(f".1.{elsewhere}.{os.getpid()}.part")
+    others = {f".3.{here}.{os.getppid()}.part", f".3.{elsewhere}.{os.getpid()}.part", f".git.{here}.1.part"}
+    for name in (*left, *others):
         (tmp_path / name).mkdir()
+    os.utime(tmp_path / left[-1], (1, 1))  # long ago; another container's export is at work on the other
     export_saved_model(None, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"1", alive, ".git.1.part"}
+    assert {path.name for path in tmp_path.iterdir()} == {"1", *others}
+
+
+def test_exports_at_the_same_time_get_a_version_each(quick, tmp_path, monkeypatch):
+    def write(model, folder, *_):
+        for each in (folder, tmp_path / "1", tmp_path / "2"):
+            each.mkdir(exist_ok=True)
+            (each / "saved_model.pb").touch()
+
+    monkeypatch.setattr(saved_model, "_write", write)
+    assert export_saved_model(None, tmp_path).name == "3"
+    assert {path.name for path in tmp_path.iterdir()} == {"2", "3"}
 
 
 @pytest.mark.parametrize("name", ["version", "max_pixels"])

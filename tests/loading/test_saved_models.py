@@ -8,7 +8,7 @@ from tiny_saved_models import Bicubic, save
 
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.exporting.saved_model import export_saved_model
-from ssrvae_tf.loading.saved_models import check_saved_model
+from ssrvae_tf.loading.saved_models import check_saved_model, read
 from ssrvae_tf.models import SRNetwork
 
 
@@ -28,6 +28,15 @@ def changed(folder, change):
     change(model.meta_graphs[0])
     path.write_bytes(model.SerializeToString())
     return folder
+
+
+@pytest.mark.parametrize("name", ["models [1]", "models\\1", "models *?"])
+def test_a_folder_may_have_a_name_that_is_a_glob(tmp_path, name):
+    folder = saved(tmp_path / name, lambda x: {"y": x + 1.0})
+    check_saved_model(folder)
+    model = read(folder)
+    assert model.signatures["serving_default"](x=tf.constant(2.0))["y"] == 3.0
+    assert float(model.variable) == 1.0
 
 
 def after(effect):

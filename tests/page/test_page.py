@@ -155,6 +155,28 @@ def test_several_photos_good_and_bad_are_listed_and_stay_when_the_page_is_loaded
     page.wait_for_function("() => document.querySelectorAll('#photos li').length === 2")
 
 
+def test_of_too_many_photos_the_first_are_taken_and_the_others_named(open_page):
+    page, held = open_page(), []
+
+    def hold(route):
+        if route.request.method == "GET" and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/photos", hold)
+    choose(page, *((f"{number}.png", file_of(picture())) for number in range(6)))
+    page.wait_for_function("() => document.querySelectorAll('#messages p').length === 2")
+    told = page.locator("#messages p").all_text_contents()
+    assert told == [f"{number}.png: there are 4 photos already: remove some first" for number in (4, 5)]
+    second = page.locator("#photos li").nth(1).element_handle()
+    (late,) = held
+    late.fulfill(json=late.fetch().json()[:1])  # from before there was a second
+    page.wait_for_timeout(300)
+    assert second.evaluate("each => each.isConnected")
+    assert page.locator(".name").all_text_contents() == ["0.png", "1.png", "2.png", "3.png"]
+
+
 def test_all_is_reached_by_keys_and_has_a_name(open_page):
     page = open_page()
     choose(page, ("face.png", file_of(picture())))

@@ -382,6 +382,10 @@ def test_photos_go_when_they_are_removed_or_their_page_was_closed_long_ago(netwo
             assert time.monotonic() < end
             time.sleep(0.2)
         assert visitor.get(visitor.of(photo, "result")).status_code == 403
+        shutil.rmtree(private)  # as by what clears temporary files
+        visitor.get(app.address)
+        answer = visitor.bring(SMALL)
+        assert answer.status_code == 400 and answer.json()["error"].startswith("face.png: cannot be kept here (No such")
         worker = app.workers()
         assert app.ended_by(signal.SIGTERM) == (143, "")
         assert list(tmp_path.iterdir()) == [] and not any(each.is_running() for each in worker)

@@ -151,6 +151,14 @@ print(tempfile.gettempdir(), os.environ["TMPDIR"])
     assert said.stdout.split() == ["scratch", "scratch"]
 
 
+def test_a_process_that_cannot_be_begun_is_told_and_the_next_photo_has_its_turn(tmp_path):
+    scratch, photo = tmp_path / "scratch", tmp_path / "photo.png"
+    scratch.write_text("in the way")
+    process, task = shelf._Process(scratch, "auto", "float32"), Task(photo, "a.png", SETTINGS, 1.0)
+    told = "a.png: cannot be begun here (File exists): tell whoever runs this page"
+    assert list(process.work(task, lambda: True)) == list(process.work(task, lambda: True)) == [("failed", told)]
+
+
 def test_a_network_that_is_made_faster_says_so_meanwhile(tmp_path, monkeypatch):
     photo, stages = tmp_path / "photo.png", []
     Image.new("RGB", (8, 8)).save(photo)

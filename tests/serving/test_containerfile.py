@@ -41,6 +41,10 @@ def test_what_it_copies_is_there_and_let_in():
             assert any(name.startswith(f"{each}/") or fnmatch.fnmatch(name, each) for each in let_in), name
 
 
+def test_it_has_what_its_workers_and_exports_want():
+    assert rests("ARG") == ["EXTRAS=beam,serving"]
+
+
 def test_versions_are_the_constraints_and_nobody_is_root():
     installs = [part for rest in rests("RUN") for part in rest.split("&&") if "pip install" in part]
     assert all("--constraint constraints/tf2.15.txt" in part or "--no-deps" in part for part in installs)

@@ -16,7 +16,7 @@ from tiny_saved_models import encoded, photo
 
 from ssrvae_tf import serving
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.serving import GrpcClient, RequestRefused, RestClient, ServerAway, ServingError
+from ssrvae_tf.serving import GrpcClient, RequestRefused, RestClient, ServerAway, ServingError, rest_client
 
 ANSWER = json.dumps({"predictions": [{"b64": "AAAA"}]})
 BUSY = json.dumps({"error": "The batch scheduling queue is full"})
@@ -118,6 +118,14 @@ def test_a_timeout_while_connecting_is_not_repeated(quiet_port):
         with pytest.raises(ServerAway, match="no answer within 0.3 s"):
             client.upscale_bytes([b"any"])
     assert time.monotonic() - started < 1
+
+
+def test_a_request_may_take_longer_to_send_than_a_server_to_be_found(monkeypatch):
+    monkeypatch.setattr(rest_client, "_TO_CONNECT", 0.3)
+    with FlakyServer((503, BUSY), (200, ANSWER), pause=0.05) as server, RestClient(server.address) as client:
+        started = time.monotonic()
+        assert client.upscale_bytes([bytes(18_000_000)]) == [b"\0\0\0"]
+    assert server.requests[0] - started > 0.9, "it was not slow"
 
 
 def test_an_answer_that_breaks_off_is_not_asked_for_again():

@@ -16,6 +16,7 @@ const cards = new Map(); // by the photo's key
 let options = null;
 let shown = null; // the photo that is looked at
 let due = 0;
+let changes = 0; // of `cards`
 
 /** What a person is told; anything else that is thrown is a mistake of this page. */
 class Told extends Error {}
@@ -34,6 +35,11 @@ async function ask(path, request = {}) {
   throw new Told(answer?.error ?? `The program behind this page answered ${response.status}.`);
 }
 
+/** How many photos the server has. */
+function kept() {
+  return [...cards.values()].filter((card) => !card.isNew).length;
+}
+
 /** How photos are to be enlarged, as the end of an address. */
 function chosen() {
   const model = element("model").value;
@@ -46,7 +52,7 @@ async function send(file) {
   const { megabytes, photos } = options.limits;
   if (!file.size) throw new Told(`${file.name}: an empty file: choose another`);
   if (file.size > megabytes * 1e6) throw new Told(`${file.name}: the file is larger than ${megabytes} MB: choose a smaller one`);
-  if (cards.size > photos) throw new Told(`${file.name}: there are ${photos} photos already: remove some first`);
+  if (kept() >= photos) throw new Told(`${file.name}: there are ${photos} photos already: remove some first`);
   await file.slice(0, 1).arrayBuffer().catch(() => {
     throw new Told(`${file.name}: cannot be read: choose photos, not folders of them`);
   });
@@ -80,7 +86,9 @@ async function look() {
   clearTimeout(due);
   let wait = SELDOM;
   try {
+    const before = changes;
     const photos = await ask("photos");
+    if (changes !== before) return look(); // the answer may lack what has come since, or hold what has gone
     update(photos);
     if (photos.some((photo) => GOES_ON.includes(photo.state))) wait = OFTEN;
   } catch (error) {
@@ -141,6 +149,7 @@ class Card {
     this.row = made("li", {}, made("div", { className: "frame" }, this.picture), words);
     element("photos").append(this.row);
     cards.set(this.key, this);
+    changes++;
     this.update(photo);
     element("all").hidden = false;
   }
@@ -154,6 +163,7 @@ class Card {
     cards.delete(this.key);
     this.key = photo.key;
     cards.set(this.key, this);
+    changes++;
     this.update(photo);
   }
 
@@ -216,6 +226,7 @@ class Card {
 
   remove() {
     cards.delete(this.key);
+    changes++;
     if (this.address?.startsWith("blob:")) URL.revokeObjectURL(this.address);
     this.row.remove();
     element("all").hidden = !cards.size;
