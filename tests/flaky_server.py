@@ -19,6 +19,7 @@ class FlakyServer:
         address: "http://127.0.0.1:PORT".
         requests: when each request came, in seconds.
         connections: how many were opened.
+        headers: of the last request.
     """
 
     def __init__(self, *answers, pause: float = 0.0):
@@ -39,6 +40,7 @@ class FlakyServer:
                     self.rfile.read(size)
                 code, body = answers[min(len(flaky.requests), len(answers) - 1)]
                 flaky.requests.append(time.monotonic())
+                flaky.headers = self.headers
                 if isinstance(body, (int, float)):
                     time.sleep(body)
                     body = ""

@@ -30,7 +30,8 @@ class RestClient(Client):
     """Calls a model over REST, keeping connections open between requests.
 
     Args:
-        address: "http://host:8501", https as well; a path before /v1 stays, as it is needed behind some proxies.
+        address: "http://host:8501", https as well; a path before /v1 stays, as it is needed behind some proxies. Of
+            "https://NAME:PASSWORD@host" name and password are for a proxy that asks for them, and told nobody else.
         model, version, timeout, retries, signature: see `Client`.
 
     Raises:
@@ -52,8 +53,9 @@ class RestClient(Client):
         retries: int = 3,
         signature: str = "upscale_bytes",
     ):
-        super().__init__(_whole(address), model, version, timeout, retries, signature)
-        self._url = f"{self.address}/v1/models/{quote(model, safe='')}"
+        whole = _whole(address)
+        super().__init__(_without_password(whole), model, version, timeout, retries, signature)
+        self._url = f"{whole}/v1/models/{quote(model, safe='')}"
         if self.version is not None:
             self._url += f"/versions/{self.version}"
         self._session = requests.Session()
@@ -83,7 +85,7 @@ class RestClient(Client):
     def _predict_floats(self, lr: np.ndarray) -> np.ndarray:
         try:
             return np.asarray(self._predict("serving_default", lr.tolist()), np.float32)
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ServingError(f"{self.address}: the answer of serving_default is not an image") from error
 
     def _predict(self, signature: str, rows: list) -> list:
@@ -112,7 +114,7 @@ class RestClient(Client):
     def _understood(self, answer: requests.Response) -> dict:
         try:
             document = answer.json()
-        except requests.JSONDecodeError:
+        except (ValueError, RecursionError):
             document = None
         if answer.status_code != 200:
             reason = document.get("error") if isinstance(document, dict) else None
@@ -138,6 +140,11 @@ def _whole(address: str) -> str:
     if not fits or parts.query or parts.fragment:
         raise UserError(f"{address}: not an address of a server: http://HOST:PORT is wanted, as http://localhost:8501")
     return whole.rstrip("/")
+
+
+def _without_password(address: str) -> str:
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _cause(error: BaseException) -> str:

@@ -151,6 +151,8 @@ def test_connections_are_used_again():
         ('{"predictions": [1.0]}', "holds no sr_png_bytes"),
         ('{"predictions": [{"b64": "?"}]}', "holds no sr_png_bytes"),
         ('{"predictions": []}', "1 images were sent, 0 came back"),
+        ("[" * 100_000, "is not TensorFlow Serving"),
+        ('{"predictions": %s}' % ("9" * 5000), "is not TensorFlow Serving|holds no sr_png_bytes"),
     ],
 )
 def test_an_answer_that_makes_no_sense_is_told(body, words):
@@ -195,6 +197,14 @@ def test_an_address_may_lack_the_scheme_and_have_a_path(stand_in):
         assert client.ready()
     with RestClient("https://host/models") as client:
         assert client.address == "https://host/models"
+
+
+def test_a_password_goes_to_the_server_and_nowhere_else():
+    with FlakyServer((401, "")) as server, RestClient(server.address.replace("//", "//me:secret@")) as client:
+        with pytest.raises(RequestRefused) as error:
+            client.upscale(photo())
+    assert str(error.value).startswith(f"{server.address}: the server refused the request (401)")
+    assert server.headers["Authorization"] == "Basic " + base64.b64encode(b"me:secret").decode()
 
 
 def test_the_scheme_of_an_address_chooses_the_client(stand_in):
