@@ -165,9 +165,10 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         kind = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=kind)
-    except OSError as error:
-        what = f"--port {port}" if error.errno in (errno.EADDRINUSE, errno.EACCES) else f"--host {host}"
-        reason = str(error.strerror or error).partition(" (")[0]
+    except (OSError, UnicodeError) as error:  # the latter of 192.168..1
+        number = getattr(error, "errno", None)
+        what = f"--port {port}" if number in (errno.EADDRINUSE, errno.EACCES) else f"--host {host}"
+        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
         raise UserError(f"{what}: {reason}: choose another, or --port 0 for any that is free") from error
 
 

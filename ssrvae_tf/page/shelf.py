@@ -205,7 +205,7 @@ class Shelf:
             self._work(job)
 
     def _work(self, job: Job) -> None:
-        heard = self._process.work(job.task, lambda: job.state == RUNNING)
+        heard = self._process.work(job.task, lambda: job.state == RUNNING and not self._closed)
         for told in heard:
             with self._changed:
                 if job.state == RUNNING:

@@ -423,6 +423,7 @@ def test_mistakes_are_told_before_anything_is_served(network, tmp_path, monkeypa
             f"--port {port}: Address already in use: choose another, or --port 0"
         )
     assert said("--host", "203.0.113.1", "--port", "0").startswith("--host 203.0.113.1: ")
+    assert said("--host", "192.168..1", "--port", "0").startswith("--host 192.168..1: ")
     assert said("--model", "runs/none").startswith("runs/none: no such model: ")
     assert said("--model", str(tmp_path / "none.tflite")).startswith(
         f"--model {tmp_path / 'none.tflite'}: cannot be read"

@@ -82,6 +82,25 @@ def test_a_photo_that_is_given_up_while_it_is_at_work_stays_so(kept):
     assert (other.state, other.error) == ("failed", "b: no photo")
 
 
+def test_no_process_is_begun_for_a_photo_once_all_is_closed(tmp_path, monkeypatch):
+    class Begins(ByHand):
+        def work(self, task, wanted):
+            self.wanted = wanted
+            yield from super().work(task, wanted)
+
+        def kill(self):
+            seen.append(self.wanted())
+            super().kill()
+
+    seen = []
+    monkeypatch.setattr(shelf, "_Process", Begins)
+    kept = Shelf(tmp_path, keep=60.0, most=5, engine="auto", precision="float32")
+    brought(kept, kept.open_session(None), "a")
+    assert ByHand.begun.get(timeout=60) == "a"
+    kept.close()
+    assert seen == [False]
+
+
 @pytest.mark.parametrize("kept", [0.3], indirect=True)
 def test_what_is_not_asked_for_goes_but_not_what_waits(kept):
     owner, idle = kept.open_session(None), kept.open_session(None)
