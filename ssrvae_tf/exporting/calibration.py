@@ -8,12 +8,14 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.memory import free_memory
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import find_photos
 from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.samples import sample_photos
 
 _MOST = 16  # faces, spread over the folder
+_BYTES = 12  # of a pixel, float32
 # left, upper, right, lower
 _FACES = ((96, 0, 352, 256), (150, 90, 390, 330))
 _CORNERS = ((0, 0, 256, 256), (256, 0, 512, 256), (0, 256, 256, 512), (256, 256, 512, 512))
@@ -29,8 +31,11 @@ def faces(folder: str | os.PathLike | None, scale: int, size: tuple[int, int]) -
 
     Raises:
         UserError: if there is no readable photo.
+        MemoryError: if they take more than there is.
     """
     height, width = size
+    if _MOST * _BYTES * height * width * scale**2 > free_memory():
+        raise MemoryError(f"{_MOST} photos of {height * scale}x{width * scale}")
     pairs = []
     for photo in _shipped() if folder is None else _read(folder):
         hr = np.asarray(ImageOps.fit(photo, (width * scale, height * scale), Image.LANCZOS))

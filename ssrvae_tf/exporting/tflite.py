@@ -57,10 +57,10 @@ def export_tflite(
     if path.suffix != ".tflite":
         raise UserError(f"--tflite {path}: a name that ends in .tflite is wanted")
     with network_file(model, path, "--tflite", "TFLite") as part:
-        pairs = faces(calibrate, model.scale, fixed_size or (_SIDE, _SIDE))
         taken = "" if detail is None else f", detail: {detail:g}"
         what = f"Enlarges photos {model.scale} times (quantization: {quantize}{taken}). For research only."
         try:
+            pairs = faces(calibrate, model.scale, fixed_size or (_SIDE, _SIDE))
             with saying(f"making {path}"):
                 file = _converted(model, quantize, fixed_size, pairs)
                 file = with_metadata(file, model.name, what, __version__, "Apache-2.0; weights: research only")

@@ -139,8 +139,10 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
         TFLiteEngine(tmp_path / "a.tflite")
 
 
-def test_a_fixed_size_beyond_memory_is_told_and_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("size", [(600, 600), (99_999, 99_999)])  # of the network, and of photos to compare it on
+def test_a_fixed_size_beyond_memory_is_told_and_leaves_nothing(tmp_path, size):
     network = SRNetwork(2, 8, 1, 1, kernel_size=3)
-    with pytest.raises(UserError, match="--fixed-size 600x600: it takes more memory than there is") as caught:
-        export_tflite(network, tmp_path / "a.tflite", fixed_size=(600, 600))
+    wanted = "--fixed-size {}x{}: it takes more memory than there is".format(*size)
+    with pytest.raises(UserError, match=wanted) as caught:
+        export_tflite(network, tmp_path / "a.tflite", fixed_size=size)
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
