@@ -48,6 +48,8 @@ def pack(
     other = min((each for each in there - {*_FILES} if not each.startswith(".")), default="")
     if other:
         raise UserError(f"{name}: holds {other}, which no packed model has: give a new folder, such as models/mine")
+    if places.keras_file(run):
+        raise UserError(f"{run}: a .keras file, which has no settings of a run: give the folder of a training run")
     folder = places.find(run)
     settings = config.read(folder / places.CONFIG)
     model = places.chosen(run, detail, detailed)

@@ -174,6 +174,11 @@ def test_a_keras_file_is_loaded_compiled_or_not(edsr):
     np.testing.assert_array_equal(outcome(load(path)), outcome(network))
 
 
+def test_a_keras_file_is_no_run_to_pack(edsr, tmp_path):
+    with pytest.raises(UserError, match="edsr.keras: a .keras file, which has no settings of a run: give the folder"):
+        pack.pack(edsr[1], tmp_path / "packed")
+
+
 def test_a_keras_file_compiled_with_any_optimizer_and_loss_is_loaded(edsr):
     network, path = edsr
     network.compile(keras.optimizers.AdamW(), keras.losses.Huber(), metrics=[keras.metrics.MeanAbsoluteError()])
