@@ -103,6 +103,9 @@ def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo:
             deep = _by_vips(path)
             if deep.format != "uchar":
                 image.load()  # libvips passes over some damage
+                if image.format == "PNG":  # of which libvips does not know how it is turned
+                    deep = deep.copy()
+                    deep.set_type(pyvips.GValue.gint_type, "orientation", _orientation(image))
                 return _read_deep(deep, photo)
         return _with_pixels(photo, image)
 
@@ -254,6 +257,14 @@ def _exif(image: Image.Image) -> tuple[bytes | None, bool]:
         return (kept.tobytes() if len(kept) else None), False
     except Exception:  # Pillow raises many kinds
         return None, True
+
+
+def _orientation(image: Image.Image) -> int:
+    """As EXIF has it, 1 to 8; 1, upright, where that is not said or damaged."""
+    with contextlib.suppress(Exception):  # Pillow raises many kinds
+        found = image.getexif().get(_ORIENTATION)
+        return found if found in range(1, 9) else 1
+    return 1
 
 
 def _upright(image: Image.Image) -> Image.Image:

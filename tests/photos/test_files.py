@@ -113,6 +113,22 @@ def test_orientation_is_applied_and_other_metadata_kept(face, tmp_path):
         assert suffix == ".webp" or picture.info["dpi"][0] == pytest.approx(300, abs=0.1)
 
 
+@pytest.mark.parametrize("before", [b"IDAT", b"IEND"])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 9])
+def test_orientation_of_a_png_of_sixteen_bits_is_applied(tmp_path, orientation, before):
+    pixels = np.random.default_rng(0).integers(0, 65535, (4, 6, 3), np.uint16)
+    save_sixteen(pixels, tmp_path / "a.png")
+    about = Image.Exif()
+    about[0x0112] = orientation
+    chunk = b"eXIf" + about.tobytes()[6:]
+    chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    file = (tmp_path / "a.png").read_bytes()
+    at = file.index(before) - 4
+    (tmp_path / "a.png").write_bytes(file[:at] + chunk + file[at:])
+    turned = {3: pixels[::-1, ::-1], 5: pixels.swapaxes(0, 1), 6: np.rot90(pixels, -1)}.get(orientation, pixels)
+    np.testing.assert_array_equal(read(tmp_path / "a.png").pixels, turned)
+
+
 def test_a_photo_without_metadata_gets_none(face, tmp_path):
     face.save(tmp_path / "a.png")
     picture = Image.open(write(read(tmp_path / "a.png"), tmp_path / "b.png"))
