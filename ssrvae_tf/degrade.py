@@ -58,6 +58,8 @@ def degrade_files(
     """
     if not os.path.isdir(hr):
         raise UserError(f"--hr {hr}: no such folder: give a folder of sharp photos")
+    if not os.fspath(out):
+        raise UserError("--out: an empty name: give a folder")
     sharp, pairs = Path(out, "HR"), Path(out, "LR")
     if os.path.realpath(hr) in (os.path.realpath(sharp), os.path.realpath(pairs)):
         raise UserError(f"--out {out}: its HR/ and LR/ are for results, --hr is one of them: choose another folder")

@@ -188,7 +188,10 @@ def test_swapped_folders_are_noticed(photo_folder, tmp_path, style):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("arguments, words", [({"hr": "gone"}, "no such folder"), ({"style": "faces-x4"}, "StyleVAE")])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [({"hr": "gone"}, "no such folder"), ({"style": "faces-x4"}, "StyleVAE"), ({"out": ""}, "--out: an empty name")],
+)
 def test_a_users_mistake_is_an_error(photo_folder, tmp_path, arguments, words):
     with pytest.raises(UserError, match=words):
         degrade_files(**{"hr": photo_folder, "out": tmp_path, "style": "faces-style", **arguments})
