@@ -262,7 +262,7 @@ def _exif(image: Image.Image) -> tuple[bytes | None, bool]:
 def _orientation(image: Image.Image) -> int:
     """As EXIF has it, 1 to 8; 1, upright, where that is not said or damaged."""
     with contextlib.suppress(Exception):  # Pillow raises many kinds
-        found = image.getexif().get(_ORIENTATION)
+        found = int(image.getexif()[_ORIENTATION])
         return found if found in range(1, 9) else 1
     return 1
 
