@@ -291,6 +291,8 @@ def _read_deep(image: pyvips.Image, photo: Photo) -> Photo:
         image = image.autorot()
         if image.interpretation == "cmyk":
             image, photo.profile = image.icc_transform("srgb", depth=16, embedded=True), None
+        elif image.interpretation in ("lab", "labs"):  # of floats, of 16 bits
+            image, photo.profile = image.colourspace("rgb16"), None
         pixels = image.numpy().reshape(image.height, image.width, image.bands)
     except pyvips.Error as error:
         reason = str(error).strip().splitlines()[-1]

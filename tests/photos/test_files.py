@@ -189,6 +189,17 @@ def test_tiffs_whose_zero_is_white(tmp_path):
     np.testing.assert_array_equal(found, 65535 - SIXTEEN[..., :1])
 
 
+@pytest.mark.parametrize("space", ["lab", "labs"])
+@pytest.mark.parametrize("colours", [((150, 100, 40), (250, 100, 40)), ((20, 60, 200), (90, 200, 30))])
+def test_lab_of_sixteen_bits_and_floats(tmp_path, space, colours):
+    pixels = np.tile(np.array(colours, np.uint8), (5, 4, 1))
+    image = pyvips.Image.new_from_memory(pixels.tobytes(), 8, 5, 3, "uchar").copy(interpretation="srgb")
+    image.colourspace(space).write_to_file(str(tmp_path / "a.tif"))
+    photo = read(tmp_path / "a.tif")
+    assert photo.pixels.dtype == np.uint16
+    np.testing.assert_allclose(photo.pixels / 257, pixels, atol=1)
+
+
 def test_sixteen_bit_cmyk(tmp_path):
     found = read(write_tiff(tmp_path / "a.tif", np.full((5, 6, 4), [0, 0, 0, 65535], np.uint16), CMYK)).pixels
     assert found.shape == (5, 6, 3) and found.max() < 20_000
