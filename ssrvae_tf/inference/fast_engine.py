@@ -210,7 +210,11 @@ class _Choice:
         folder = _folder()
         print(f"making a faster form of {self.model} for this processor, once: {folder}", file=sys.stderr)
         self.making()
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"{folder}: cannot be made ({error.strerror})"
+            raise UserError(f"{reason}: take --engine keras, or set XDG_CACHE_HOME to another place") from error
         command = [sys.executable, "-m", "ssrvae_tf.export", *self._words()]
         for name, file in files.items():
             command += [*_EXPORTS[name], os.fspath(file)]

@@ -342,6 +342,8 @@ def test_where_nothing_can_be_kept_keras_goes_on(run, capsys):
     (run.parent / "cache").write_text("a file where a folder is wanted")
     assert isinstance(fastest(run, LARGE_JOB), KerasEngine)
     assert "stays on the slower engine" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"cache/ssrvae_tf: cannot be made \(Not a directory\): take --engine keras"):
+        fastest(run, 1, "openvino")
 
 
 def test_with_a_gpu_or_a_model_of_ones_own_keras_stays(made, monkeypatch):
