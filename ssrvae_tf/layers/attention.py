@@ -12,8 +12,8 @@ from ssrvae_tf.layers.local_relation import local_relation
 _HELD = 2**21  # scores of a batch that chunks hold at once, in float32: 8 MB, which caches hold
 
 
-def _pointwise(filters: int, name: str, dtype: Any) -> keras.layers.Layer:
-    return keras.layers.Conv2D(filters, 1, name=name, dtype=dtype)
+def _pointwise(filters: int, name: str, dtype: Any, kernel: str = "glorot_uniform") -> keras.layers.Layer:
+    return keras.layers.Conv2D(filters, 1, name=name, dtype=dtype, kernel_initializer=kernel)
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")
@@ -21,7 +21,8 @@ class GlobalAttention(keras.layers.Layer):
     """Mix every position with every other one (eqs. 7-9).
 
     out_j = gate * v(sum_i softmax_i(f(x_i) . g(x_j)) h(x_i)) + x_j, with 1x1 convolutions f, g, h, v, as in SAGAN.
-    (B, H, W, C) -> the same shape. `gate` starts at 0, so a fresh layer is the identity.
+    (B, H, W, C) -> the same shape. v starts at 0, so a fresh layer is the identity. The paper and SAGAN have the gate
+    start there: v then learns nothing before it opens, which it does not in thousands of steps.
 
     Args:
         reduction: f, g and h have C // reduction channels, v brings back C. 8, as in SAGAN.
@@ -33,7 +34,7 @@ class GlobalAttention(keras.layers.Layer):
 
     Examples:
         >>> x = tf.random.stateless_normal([1, 6, 5, 16], seed=(1, 2))
-        >>> bool(tf.reduce_all(GlobalAttention()(x) == x))  # the gate starts at 0
+        >>> bool(tf.reduce_all(GlobalAttention()(x) == x))  # a fresh one
         True
     """
 
@@ -48,11 +49,11 @@ class GlobalAttention(keras.layers.Layer):
         inner = channels // self.reduction
         policy = self.dtype_policy
         self.f, self.g, self.h = (_pointwise(inner, name, policy) for name in "fgh")
-        self.v = _pointwise(channels, "v", policy)
+        self.v = _pointwise(channels, "v", policy, "zeros")
         for layer in (self.f, self.g, self.h):
             layer.build((None, None, None, channels))
         self.v.build((None, None, None, inner))
-        self.gate = self.add_weight(name="gate", shape=(), initializer="zeros", dtype="float32")
+        self.gate = self.add_weight(name="gate", shape=(), initializer="ones", dtype="float32")
         self.built = True
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
@@ -105,7 +106,7 @@ class LocalAttention(keras.layers.Layer):
     """Mix every pixel's window by how alike its pixels are (eqs. 10-11).
 
     out = gate * o(local_relation(q(x), k(x), v(x))) + x with 1x1 convolutions q, k, v, o.
-    (B, H, W, C) -> the same shape. `gate` starts at 0, so a fresh layer is the identity.
+    (B, H, W, C) -> the same shape. o starts at 0, as v does in `GlobalAttention`, so a fresh layer is the identity.
 
     Args:
         kernel_size: side of the window. 7, as in LR-Net.
@@ -121,7 +122,7 @@ class LocalAttention(keras.layers.Layer):
 
     Examples:
         >>> x = tf.random.stateless_normal([1, 6, 5, 16], seed=(1, 2))
-        >>> bool(tf.reduce_all(LocalAttention(kernel_size=3)(x) == x))  # the gate starts at 0
+        >>> bool(tf.reduce_all(LocalAttention(kernel_size=3)(x) == x))  # a fresh one
         True
     """
 
@@ -139,14 +140,15 @@ class LocalAttention(keras.layers.Layer):
         maps = channels // self.share
         policy = self.dtype_policy
         self.query, self.key = (_pointwise(maps, name, policy) for name in ("query", "key"))
-        self.value, self.out = (_pointwise(channels, name, policy) for name in ("value", "out"))
+        self.value = _pointwise(channels, "value", policy)
+        self.out = _pointwise(channels, "out", policy, "zeros")
         for layer in (self.query, self.key, self.value, self.out):
             layer.build((None, None, None, channels))
         if self.geometry:
             dense = [keras.layers.Dense(16, "relu", dtype="float32"), keras.layers.Dense(maps, dtype="float32")]
             self.prior = keras.Sequential(dense, name="prior")
             self.prior.build((None, 2))
-        self.gate = self.add_weight(name="gate", shape=(), initializer="zeros", dtype="float32")
+        self.gate = self.add_weight(name="gate", shape=(), initializer="ones", dtype="float32")
         self.built = True
 
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:

@@ -17,6 +17,7 @@ _STEP.update(none=0.12, local=0.25, **{"global": 0.17}, ssrvae=0.3)
 _STYLED = 0.06
 _MEASURE, _PSNR, _TABLE = 40.0, 15.0, 200.0
 _TABLES = 4  # to be raised when tables are made in another way: they are made anew then
+_ATTENTION = 2  # when networks with attention are trained in another way
 
 
 def build(
@@ -116,7 +117,9 @@ class _Builder:
     def _fit(self, name: str, options: dict, step: float, like: str, longer: float = 1.0) -> str:
         fields = options["fields"]
         steps = fields.get("steps_per_epoch") or max(1, self.train_photos // fields.get("batch_size", 16))
-        return self.plan.add(name, "fit", options, step * steps * fields.get("epochs", 10) * longer, like)
+        work = step * steps * fields.get("epochs", 10) * longer
+        attends = like in ("ssrvae", *ATTENTIONS) and any(_attentions(fields))
+        return self.plan.add(name, "fit", options, work, like, version=_ATTENTION if attends else 1)
 
     # Measurements
 
@@ -281,3 +284,9 @@ class _Builder:
             real = self.judged(test, of="small", lr=f"@photos.{test}")
             found[domain] = {"degraded": rows, "enlarged": enlarged, "real": real}
         self.table(6, {"domains": found, "sharp": self.sharp(), "judges": self.features})
+
+
+def _attentions(fields: dict) -> list[bool]:
+    """Whether a training's network has global attention, and local."""
+    given = fields.get("sr_network", {})
+    return [given.get(name, True) for name in ("global_attention", "local_attention")]

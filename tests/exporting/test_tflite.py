@@ -21,7 +21,7 @@ from ssrvae_tf.photos.samples import sample_photos
 
 
 def lively(model):
-    """Attention's gates start at 0, which would hide it."""
+    """A fresh attention is the identity, which would hide it."""
     rng = np.random.default_rng(0)
     model.set_weights([value + rng.normal(0, 0.05, value.shape) for value in model.get_weights()])
     return model

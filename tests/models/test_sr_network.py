@@ -18,10 +18,12 @@ def seeded_float32():
     keras.mixed_precision.set_global_policy("float32")
 
 
-def with_open_gates(model):
+def with_attention(model):
     """Let attention take part: a fresh one is the identity."""
     for layer in model._flatten_layers():
         if isinstance(layer, (GlobalAttention, LocalAttention)):
+            last = layer.v if isinstance(layer, GlobalAttention) else layer.out
+            last.kernel.assign(keras.initializers.GlorotUniform(0)(last.kernel.shape))
             layer.gate.assign(0.5)
     return model
 
@@ -34,7 +36,7 @@ def batch(count=4, side=8, scale=4, seed=0):
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_enlarges_any_height_and_width(scale):
-    model = with_open_gates(SRNetwork(scale, **SMALL))
+    model = with_attention(SRNetwork(scale, **SMALL))
     rng = np.random.default_rng(0)
     for shape in ((1, 1, 1, 3), (2, 5, 3, 3), (1, 12, 9, 3)):
         sr = model.predict(rng.uniform(size=shape).astype("float32"), verbose=0)
@@ -75,7 +77,7 @@ def test_switches_of_table_4_keep_the_depth(global_attention, local_attention):
 
 def test_chunks_change_nothing_but_memory():
     lr, _ = batch(side=7)
-    whole, chunked = (with_open_gates(SRNetwork(chunk=chunk, **SMALL)) for chunk in (None, 10))
+    whole, chunked = (with_attention(SRNetwork(chunk=chunk, **SMALL)) for chunk in (None, 10))
     chunked.set_weights(whole.get_weights())
     np.testing.assert_allclose(chunked(lr), whole(lr), atol=1e-5)
 
@@ -97,7 +99,7 @@ def test_colours_are_kept_where_that_is_asked_for_whatever_the_weights(tmp_path)
     "make", [lambda: SRNetwork(2, geometry=True, chunk=6, keep_colours=True, **SMALL), lambda: EDSR(2, 8, 2)]
 )
 def test_saves_and_loads(make, tmp_path):
-    model, (lr, _) = with_open_gates(make()), batch()
+    model, (lr, _) = with_attention(make()), batch()
     wanted = model(lr)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -145,7 +147,7 @@ def test_a_model_that_another_keras_compiled_is_loaded_for_use():
 
 
 def test_exports_with_dynamic_sizes(tmp_path):
-    model = with_open_gates(SRNetwork(**SMALL))
+    model = with_attention(SRNetwork(**SMALL))
     tf.saved_model.save(model, str(tmp_path / "saved"))
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
     lr, _ = batch(2, side=5)

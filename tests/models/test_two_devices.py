@@ -25,8 +25,9 @@ def random(*shape):
 
 def sr_network():
     model = SRNetwork(4, 8, 1, 1, kernel_size=3)
-    for name in ("garb_0", "larb_0"):  # gates start at 0, which would hide the attention's gradients
-        model.get_layer(name).attention.gate.assign(0.5)
+    garb, larb = (model.get_layer(name).attention for name in ("garb_0", "larb_0"))
+    for last in (garb.v, larb.out):  # they start at 0, which would hide the gradients of all before them
+        last.kernel.assign(0.5 * random(*last.kernel.shape))
     model.compile(keras.optimizers.SGD(1.0))
     return model, model.trainable_variables
 
