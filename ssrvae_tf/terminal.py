@@ -13,6 +13,8 @@ from typing import Iterator, TextIO
 
 from tqdm import tqdm
 
+from ssrvae_tf.resources import is_limited, processors
+
 # What TensorFlow, XLA and LiteRT write by themselves, some of it whatever TF_CPP_MIN_LOG_LEVEL says.
 _CHATTER = re.compile(rb"[IW]\d{4} \d\d:|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |INFO: |WARNING: All log messages ")
 _CLEARED = "\r\033[K"  # the line that the cursor is in
@@ -116,6 +118,8 @@ def quiet_start() -> None:
     TF_CPP_MIN_LOG_LEVEL, which later versions do not follow before they are. Keras 3 then runs on TensorFlow, whatever
     the user's other programs have it run on."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    if is_limited():
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(processors()))
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and "tensorflow" not in sys.modules:
         if not any(isinstance(finder, _QuietTensorFlow) for finder in sys.meta_path):
             sys.meta_path.insert(0, _QuietTensorFlow())

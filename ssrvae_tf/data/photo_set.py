@@ -13,11 +13,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.memory import free_memory
 from ssrvae_tf.photos.files import Encoded, read_photo
 from ssrvae_tf.photos.folders import find_photos
 from ssrvae_tf.photos.jobs import in_order
 from ssrvae_tf.photos.resizing import resized
+from ssrvae_tf.resources import free_memory, processors
 
 
 class PhotoSet:
@@ -150,7 +150,7 @@ class PhotoSet:
         photos: list[np.ndarray | Path | Encoded] = []
         used: list[Path | str] = []
         skipped: list[tuple[Path | str, str]] = []
-        with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+        with ThreadPoolExecutor(min(16, 2 * processors())) as pool:
             results = in_order(pool, prepare, files)
             bar = tqdm(results, label.split(" ")[0], len(files), unit="photo", disable=not progress)
             for file, path, result in zip(files, paths, bar):

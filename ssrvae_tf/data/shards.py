@@ -26,8 +26,8 @@ import tensorflow as tf
 from ssrvae_tf.data.interleaving import Interleaving
 from ssrvae_tf.data.photo_set import PhotoSet, check_enough, prepared
 from ssrvae_tf.errors import UserError, one_line
-from ssrvae_tf.memory import free_memory
 from ssrvae_tf.photos.files import Encoded
+from ssrvae_tf.resources import free_memory
 
 MANIFEST = "manifest.json"
 KIND = "ssrvae_tf shards 1"  # of the format

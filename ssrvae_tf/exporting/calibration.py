@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ssrvae_tf.errors import UserError
-from ssrvae_tf.memory import free_memory
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import find_photos
 from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.samples import sample_photos
+from ssrvae_tf.resources import free_memory
 
 _MOST = 16  # faces, spread over the folder
 _BYTES = 12  # of a pixel, float32

@@ -16,9 +16,9 @@ from ssrvae_tf.inference.fast_engine import fastest
 from ssrvae_tf.inference.rebuilding import FINDING, faces_in, part_of, pixels_of, rebuild, regions, to_float
 from ssrvae_tf.inference.tiling import axis, blended_bands
 from ssrvae_tf.loading import places
-from ssrvae_tf.memory import free_memory
 from ssrvae_tf.photos import files as photo_files
 from ssrvae_tf.photos.resizing import resized
+from ssrvae_tf.resources import free_memory
 from ssrvae_tf.terminal import Bar
 
 OVERLAP = 8

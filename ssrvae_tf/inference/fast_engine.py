@@ -30,6 +30,7 @@ from ssrvae_tf.inference.engines import engine as engine_for
 from ssrvae_tf.inference.openvino_engine import OpenVINOEngine
 from ssrvae_tf.loading import places
 from ssrvae_tf.photos.writing import replacing
+from ssrvae_tf.resources import processors
 from ssrvae_tf.terminal import saying
 
 # What the options --engine and --precision take.
@@ -285,7 +286,7 @@ class _Choice:
         """Where the choice for networks of these settings on this machine lies, or would."""
         known = places.settings(self.model)
         network = dataclasses.asdict(known.sr_network) if known else self._digest()
-        machine = [_processor(), os.cpu_count(), *_versions()]
+        machine = [_processor(), processors(), *_versions()]
         digest = hashlib.sha256(json.dumps([machine, network, known and known.scale], sort_keys=True).encode())
         return _folder() / f"{digest.hexdigest()[:32]}.json"
 

@@ -12,6 +12,7 @@ import numpy as np
 from ssrvae_tf.errors import UserError, one_line
 from ssrvae_tf.inference.engines import NO_MEMORY, nothing
 from ssrvae_tf.loading.openvino_files import openvino
+from ssrvae_tf.resources import is_limited, processors
 
 # A network for one size takes 0.3 s to be made, one for all sizes 0.9 s and up to a third more for each tile. So the
 # first sizes get their own, and of the others those that come often.
@@ -85,13 +86,15 @@ class OpenVINOEngine:
         self._seen[size] += count
         # A network for any size gives nonsense from the first photo of one pixel on (OpenVINO 2026.4).
         often = self._seen[size] >= _OFTEN or len(self._seen) <= _FIRST or size == (1, 1)
-        together = min(count, os.cpu_count() or 1, _SIDE_BY_SIDE) if often else 1
+        together = min(count, processors(), _SIDE_BY_SIDE) if often else 1
         key = size if often else None, together
         if key not in self._queues:
             model = self._opened()
             model.reshape([1, *(size if often else (-1, -1)), 3])
             precision = {"float32": "f32", "bfloat16": "bf16"}[self.precision]
             settings = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": together, "ENABLE_CPU_PINNING": False}
+            if is_limited():
+                settings["INFERENCE_NUM_THREADS"] = processors()
             compiled = self._core.compile_model(model, "CPU", settings)
             self._queues[key] = self._openvino.AsyncInferQueue(compiled, together)
             if len(self._queues) > _KEPT:

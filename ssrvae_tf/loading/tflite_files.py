@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssrvae_tf.errors import UserError
+from ssrvae_tf.resources import processors
 
 
 def interpreter(path: str | os.PathLike) -> Any:
@@ -38,7 +39,7 @@ def trusted_interpreter(file: bytes) -> Any:
         import tensorflow as tf
 
         Interpreter = tf.lite.Interpreter
-    return Interpreter(model_content=file, num_threads=os.cpu_count())
+    return Interpreter(model_content=file, num_threads=processors())
 
 
 def _custom_operators(file: bytes) -> list[str]:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from importlib import util
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
+
+from ssrvae_tf.resources import processors
 
 X4PLUS, SCALE = "Real-ESRGAN x4plus", 4
 _STEMS = {X4PLUS: "realesrgan-x4plus", "Real-ESRGAN animevideov3": "realesr-animevideov3-x4"}
@@ -38,7 +39,7 @@ def _network(stem: Path) -> Callable[[np.ndarray], np.ndarray]:
 
     network = ncnn.Net()
     network.opt.use_vulkan_compute = False
-    network.opt.num_threads = os.cpu_count()
+    network.opt.num_threads = processors()
     network.load_param(f"{stem}.param")
     network.load_model(f"{stem}.bin")
 

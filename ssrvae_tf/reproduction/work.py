@@ -20,6 +20,7 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos.writing import remove_parts, take
 from ssrvae_tf.reproduction import child, report
 from ssrvae_tf.reproduction.plan import RUN, Part, Plan
+from ssrvae_tf.resources import processors
 from ssrvae_tf.terminal import Bar
 
 LOG = "log.txt"
@@ -176,7 +177,7 @@ def environment(device: str, processes: int) -> dict[str, str]:
     if device:
         found["CUDA_VISIBLE_DEVICES"] = "-1" if device == "cpu" else device
     if processes > 1 and not device.isdigit():
-        found.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+        found.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, processors() // processes)))
     found.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     return found
 
