@@ -408,7 +408,7 @@ def write(photo: Photo, path: Path, quality: int = 95, scale: float = 1.0, made:
         "png": {"compression": 6},
         "jpeg": {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
         "webp": {"Q": quality},
-        "tiff": {"compression": "deflate", "predictor": "horizontal", "bigtiff": photo.pixels.nbytes > 2e9},
+        "tiff": {"compression": "deflate", "predictor": "horizontal", "bigtiff": photo.pixels.nbytes * scale**2 > 2e9},
     }
     # In JPEG and WebP, EXIF data tells the resolution.
     exif = photo.exif or (kind not in _SIXTEEN and photo.dots_per_inch)
