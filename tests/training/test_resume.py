@@ -21,7 +21,7 @@ def rows(folder, name="metrics.csv"):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ["stage", "number", "code", "renames"], [("sr", signal.SIGINT, 130, 12), ("style", signal.SIGTERM, 143, 11)]
+    ["stage", "number", "code", "renames"], [("sr", signal.SIGINT, 130, 8), ("style", signal.SIGTERM, 143, 7)]
 )
 def test_a_run_that_was_interrupted_and_killed_ends_at_the_weights_of_an_unbroken_one(
     stage, number, code, renames, photo_folder, tmp_path, capsys
@@ -36,8 +36,8 @@ def test_a_run_that_was_interrupted_and_killed_ends_at_the_weights_of_an_unbroke
     assert "Traceback" not in stopped.stderr
     assert not (broken / "metrics.csv").exists()  # a row is a whole epoch
 
-    # Renames: settings, photos; rows of steps and weights at steps 2, 3 and 4; at 3, where an epoch ends, its row and
-    # stage sr's best; rows of steps 5 and 6. The last weights are not yet in their place.
+    # Renames: settings, photos, steps.csv of before; weights at steps 2, 3 and 4; at 3, where an epoch ends, its row
+    # and stage sr's best. The last weights are not yet in their place.
     killed = broken_off(settings, signal.SIGKILL, BEFORE_A_RENAME, at=renames + 1)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert [row["epoch"] for row in rows(broken)] == ["1"]
