@@ -7,8 +7,6 @@ import math
 import os
 from pathlib import Path
 
-import psutil
-
 _GROUPS = Path("/sys/fs/cgroup")
 # What a container may take, what it has taken, and what of that are files that the system lets go when it is needed:
 # control groups of version 2, and of version 1.
@@ -41,6 +39,8 @@ def is_limited() -> bool:
 
 def free_memory() -> int:
     """Bytes that are free on this machine, or in the container that this is, which the system ends if it takes more."""
+    import psutil  # not for --help, which asks for processors only
+
     free = psutil.virtual_memory().available
     for limit, taken, figures, files in _LIMITS:
         with contextlib.suppress(OSError, ValueError, KeyError):  # not there, or "max"

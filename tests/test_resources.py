@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import psutil
 import pytest
 
 from ssrvae_tf import resources
@@ -19,13 +20,13 @@ def test_a_container_has_what_it_may_take_and_no_more_than_the_machine(version, 
     for name, text in ((limit, most), (taken, "2000"), (figures, f"active_file 50\n{files} 300")):
         (tmp_path / name).write_text(f"{text}\n")
     monkeypatch.setattr(resources, "_GROUPS", tmp_path)
-    monkeypatch.setattr(resources.psutil, "virtual_memory", Machine)
+    monkeypatch.setattr(psutil, "virtual_memory", Machine)
     assert resources.free_memory() == wanted
 
 
 def test_without_control_groups_the_machine_alone_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(resources, "_GROUPS", tmp_path)
-    monkeypatch.setattr(resources.psutil, "virtual_memory", Machine)
+    monkeypatch.setattr(psutil, "virtual_memory", Machine)
     assert resources.free_memory() == 9_000
 
 

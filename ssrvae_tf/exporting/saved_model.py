@@ -303,8 +303,9 @@ def _remove_unfinished(base: Path) -> None:
         made = re.fullmatch(r"\.\d+\.([0-9a-f]{8})\.(\d+)\.(part|old)", each.name)
         # A process that ran before may have had the number of this one.
         own = made and (made[1], int(made[2])) == (machine(), os.getpid())
-        if made and (own or is_left(each, made[1], int(made[2]))):
-            _remove(each, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another export has removed it
+            if made and (own or is_left(each, made[1], int(made[2]))):
+                _remove(each, ignore_errors=True)
 
 
 def _remove(version: Path, ignore_errors: bool = False) -> None:

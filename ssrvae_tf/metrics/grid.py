@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ssrvae_tf.markdown import cell
 from ssrvae_tf.metrics.image_quality import RGB, Convention, finite_psnr
 from ssrvae_tf.photos.resizing import resized
 from ssrvae_tf.photos.sheets import sheet
@@ -232,11 +233,6 @@ def grid(
                 }
     gray = upscale(np.full((32, 32, 3), 128, np.uint8)).mean((0, 1))
     return Grid(cells, tuple(map(float, gray)), [each[1:] for each in worst], convention=convention)
-
-
-def cell(text: str) -> str:
-    """A name as a cell of a Markdown table holds it."""
-    return text.replace("|", r"\|")
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ _STEP = {"style": 0.6, "srcnn": 0.09, "edsr": 0.12, "rdn": 0.3, "srgan": 0.3, "s
 _STEP.update(none=0.12, local=0.25, **{"global": 0.17}, ssrvae=0.3)
 _STYLED = 0.06
 _MEASURE, _PSNR, _TABLE = 40.0, 15.0, 200.0
+_SWITCHES = "global_attention", "local_attention"
 _TABLES = 4  # to be raised when tables are made in another way: they are made anew then
 _ATTENTION = 2  # when networks with attention are trained in another way
 
@@ -99,8 +100,7 @@ class _Builder:
         name, step = f"sr-{network}-{pairs}", _STEP[network if attention == "both" else attention]
         if attention != "both":
             name += f"-{attention}"
-            both = dict(zip(("global_attention", "local_attention"), ATTENTIONS[attention]))
-            more["sr_network"] = both
+            more["sr_network"] = _switched(attention)
         name += f"-seed{seed}" if seed else ""
         step += _STYLED if style.startswith("@") else 0.0
         fields = self.budget.of_network(network, **more)
@@ -118,7 +118,8 @@ class _Builder:
         fields = options["fields"]
         steps = fields.get("steps_per_epoch") or max(1, self.train_photos // fields.get("batch_size", 16))
         work = step * steps * fields.get("epochs", 10) * longer
-        attends = like in ("ssrvae", *ATTENTIONS) and any(_attentions(fields))
+        given = fields.get("sr_network", {})
+        attends = like in ("ssrvae", *ATTENTIONS) and any(given.get(name, True) for name in _SWITCHES)
         return self.plan.add(name, "fit", options, work, like, version=_ATTENTION if attends else 1)
 
     # Measurements
@@ -229,8 +230,7 @@ class _Builder:
         self.plan.add("table-4b", "table_4", {**options, "resamples": self.budget.resamples}, _TABLE, version=_TABLES)
 
     def _attention(self, attention: str) -> dict:
-        both = dict(zip(("global_attention", "local_attention"), ATTENTIONS[attention]))
-        return self.budget.of_network("ssrvae", style="bicubic", sr_network=both)
+        return self.budget.of_network("ssrvae", style="bicubic", sr_network=_switched(attention))
 
     def table_5(self, weights: Sequence[str]) -> None:
         rows = [self._degraded_row(each, each, each) for each in ("bicubic", "classical")]
@@ -286,7 +286,6 @@ class _Builder:
         self.table(6, {"domains": found, "sharp": self.sharp(), "judges": self.features})
 
 
-def _attentions(fields: dict) -> list[bool]:
-    """Whether a training's network has global attention, and local."""
-    given = fields.get("sr_network", {})
-    return [given.get(name, True) for name in ("global_attention", "local_attention")]
+def _switched(attention: str) -> dict[str, bool]:
+    """Fields of a network with one of `ATTENTIONS`."""
+    return dict(zip(_SWITCHES, ATTENTIONS[attention]))

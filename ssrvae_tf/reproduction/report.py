@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 import yaml
 
-from ssrvae_tf.metrics.grid import cell
+from ssrvae_tf.markdown import cell
 from ssrvae_tf.photos.writing import replacing
 from ssrvae_tf.reproduction.plan import RUN, Part, Plan
 

@@ -28,7 +28,7 @@ class Table:
                     lines = list(file)
                 whole = [line for line in lines if line.endswith("\n")]  # a killed run may leave half a line
                 rows = csv.DictReader(whole)
-                if whole and not "".join(rows.fieldnames[:1]).isidentifier():
+                if rows.fieldnames and not rows.fieldnames[0].isidentifier():
                     raise ValueError(rows.fieldnames)
                 self.rows = [row for row in rows if int(next(iter(row.values()))) <= last]
             except (ValueError, TypeError, csv.Error) as error:

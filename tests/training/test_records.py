@@ -30,6 +30,17 @@ def test_a_row_that_a_killed_run_left_half_written_is_cut(tmp_path):
     assert path.read_bytes() == b"step,loss\r\n10,0.5\r\n20,0.25\r\n30,0.125\r\n"
 
 
+def test_a_run_that_was_killed_before_its_first_row_goes_on_again_and_again(tmp_path):
+    path = tmp_path / "steps.csv"
+    for left in (b"st", b"step,loss\r\n10,0.5\r\n"):
+        path.write_bytes(left)
+        for _ in range(3):
+            assert Table(path, 0).rows == []
+    table = Table(path, 0)
+    table.add({"step": 1, "loss": 0.5})
+    assert path.read_text().split() == ["step,loss", "1,0.5"] and Table(path, 1).column("loss") == {1: 0.5}
+
+
 def test_a_row_is_added_without_writing_the_others_again(tmp_path):
     path = tmp_path / "steps.csv"
     table = Table(path, 0)
