@@ -27,4 +27,5 @@ def model(request):
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (2, 1), (3, 2), (13, 10)])
 def test_it_gives_what_the_model_gives_up_to_the_edges(model, size):
     lr = np.random.default_rng(1).random((2, *size, 3), np.float32)
-    np.testing.assert_allclose(inference_form(model)(lr), model(lr, training=False), atol=1e-5)
+    # Before they are clipped to [0, 1], values reach 12 here, where float32 has steps of 1e-6.
+    np.testing.assert_allclose(inference_form(model)(lr), model(lr, training=False), atol=1e-4)
