@@ -218,9 +218,9 @@ def test_results_that_other_options_made_are_made_again(photo, tmp_path, capsys,
 
 def test_the_engine_is_told_and_recorded_and_another_makes_nothing_again(photo, monkeypatch, capsys):
     run(photo)
-    assert capsys.readouterr().err.startswith("faces-x4 at detail 0.8: Keras ")
+    assert capsys.readouterr().err.startswith("faces-x4 at detail 0.8: Keras, float32")
     result = photo.with_name("face_x4.png")
-    assert b'computed_by="Keras ' in photo_files.packet(result)
+    assert b'computed_by="Keras, float32"' in photo_files.packet(result)
     before = result.read_bytes()
     assert run(photo, "--engine", "litert") == 0 and result.read_bytes() == before
 

@@ -8,7 +8,7 @@ An engine has
 
 and may have
 
-    runtime     what computes, as "Keras 2.15.0"
+    runtime     what computes, as "Keras"; with its version if results depend on it
     precision   in what numbers, "float32" unless told
     parallel    True if a row of tiles is best given at once
 """
@@ -19,7 +19,6 @@ import contextlib
 import os
 import re
 import threading
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,7 @@ def engine(model):
 
 
 def computed_by(engine) -> str:
-    """What computes and in what numbers, as "Keras 2.15.0, float32"."""
+    """What computes and in what numbers, as "Keras, float32"."""
     return f"{getattr(engine, 'runtime', type(engine).__name__)}, {getattr(engine, 'precision', 'float32')}"
 
 
@@ -86,7 +85,7 @@ class KerasEngine:
     def __init__(self, model, name: str = "the given model"):
         if hasattr(model, "degrade"):
             raise UserError(f"{name} degrades photos, it cannot upscale them: choose an SR network such as faces-x4")
-        self._model, self.runtime = model, f"Keras {version('keras')}"
+        self._model, self.runtime = model, "Keras"  # of whatever version: files are equal
         takes = getattr(model, "input_shape", None)
         self.fixed_size = _fixed_size(takes[1:3]) if isinstance(takes, tuple) and len(takes) == 4 else None
         self.scale = getattr(model, "scale", None) or _measured_scale(self, name, self.fixed_size)
@@ -115,7 +114,7 @@ class SavedModelEngine:
         from ssrvae_tf.loading.saved_models import check_saved_model, read
 
         check_saved_model(folder)
-        self._folder, self.runtime = folder, f"TensorFlow {tf.__version__}"
+        self._folder, self.runtime = folder, "TensorFlow"
         try:
             with _memory_errors():
                 # Kept: a signature does not keep its variables alive.

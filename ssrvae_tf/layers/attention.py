@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+import contextlib
+import contextvars
+from typing import Any, Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -10,6 +12,18 @@ import tensorflow as tf
 from ssrvae_tf.layers.local_relation import local_relation
 
 _HELD = 2**21  # scores of a batch that chunks hold at once, in float32: 8 MB, which caches hold
+_PORTABLE = contextvars.ContextVar("portable", default=False)
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Global attention that is traced in this context gives the same bits in TensorFlow 2.15 and 2.21, on one machine.
+    Slower: tf.nn.softmax, which rounds otherwise in each, is one pass over the scores in place of four."""
+    token = _PORTABLE.set(True)
+    try:
+        yield
+    finally:
+        _PORTABLE.reset(token)
 
 
 def _pointwise(filters: int, name: str, dtype: Any, kernel: str = "glorot_uniform") -> keras.layers.Layer:
@@ -98,7 +112,12 @@ def _attend(queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor) -> tf.Tensor
     # Cast first: products of float16 features overflow.
     queries, keys = tf.cast(queries, tf.float32), tf.cast(keys, tf.float32)
     scores = tf.matmul(queries, keys, transpose_b=True)  # (B, queries, N)
-    return tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)
+    if _PORTABLE.get():
+        weights = tf.exp(scores - tf.stop_gradient(tf.reduce_max(scores, -1, keepdims=True)))
+        weights /= tf.reduce_sum(weights, -1, keepdims=True)
+    else:
+        weights = tf.nn.softmax(scores)
+    return tf.matmul(tf.cast(weights, values.dtype), values)
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")

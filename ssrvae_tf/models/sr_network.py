@@ -13,11 +13,14 @@ import tensorflow as tf
 
 from ssrvae_tf.errors import one_line
 from ssrvae_tf.layers import GARB, LARB, KeepColours, ResidualBlock, SubPixelUpsampling
+from ssrvae_tf.layers.attention import portable
 from ssrvae_tf.models.adversarial import Adversary
 from ssrvae_tf.models.empty_batches import of_any_batch
 from ssrvae_tf.models.inputs import as_unit, checked, is_array, photos_of
 from ssrvae_tf.models.steps import Stepper, over_replicas
 from ssrvae_tf.models.tiles import WHOLE, in_tiles
+
+_LR = (tf.TensorSpec((None, None, None, 3), tf.float32, name="lr"),)
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")
@@ -107,10 +110,15 @@ class SuperResolver(keras.Model):
 
     def enlarge(self, lr: Any) -> tf.Tensor:
         """`model(lr)` as a graph, the same for all sizes, in one piece: (B, H, W, 3), uint8 or float in [0, 1] ->
-        (B, scale H, scale W, 3), float32."""
-        return self._enlarge(as_unit(tf.convert_to_tensor(lr)))
+        (B, scale H, scale W, 3), float32. The same bits with Keras 2 as with Keras 3, on one machine."""
+        return self._portable(as_unit(tf.convert_to_tensor(lr)))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="lr")])
+    @tf.function(input_signature=_LR)
+    def _portable(self, lr: tf.Tensor) -> tf.Tensor:
+        with portable():
+            return self(lr, training=False)
+
+    @tf.function(input_signature=_LR)
     def _enlarge(self, lr: tf.Tensor) -> tf.Tensor:
         return self(lr, training=False)
 
@@ -146,7 +154,7 @@ class SuperResolver(keras.Model):
         return self._predicted(_lr_of(x))
 
     def _predicted(self, lr: tf.Tensor) -> tf.Tensor:
-        return self.enlarge(lr)
+        return self._enlarge(as_unit(lr))
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         if self.stepper is None:
@@ -306,5 +314,5 @@ class SRNetwork(SuperResolver):
 
     def _predicted(self, lr: tf.Tensor) -> tf.Tensor:
         if self._config["global_attention"] and self._config["global_blocks"]:
-            return in_tiles(self.enlarge, lr, self.scale)
-        return self.enlarge(lr)
+            return in_tiles(super()._predicted, lr, self.scale)
+        return super()._predicted(lr)

@@ -253,6 +253,14 @@ def test_a_call_takes_uint8_as_predict_does():
         np.testing.assert_allclose(made, wanted, atol=1e-6)
 
 
+def test_files_are_made_without_the_operator_that_rounds_otherwise_in_another_tensorflow():
+    model, (lr, _) = with_attention(SRNetwork(**SMALL, chunk=32)), batch()
+    traced = tf.function(model.enlarge).get_concrete_function(tf.TensorSpec([None, None, None, 3]))
+    operators = {node.op for each in traced.graph.as_graph_def().library.function for node in each.node_def}
+    assert "BatchMatMulV2" in operators and "Softmax" not in operators
+    np.testing.assert_allclose(model.enlarge(lr), model.predict(lr, verbose=0), rtol=0, atol=1e-5)
+
+
 def test_xla_is_left_to_the_layers():
     model, (lr, _) = SRNetwork(**SMALL), batch()
     with pytest.warns(UserWarning, match="leave jit_compile out"):
