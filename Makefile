@@ -55,6 +55,8 @@ test-all:
 	python=$$(scripts/find_python 3.11) && $(MAKE) test VENV=$(OLD_VENV) PYTHON="$$python"
 	python=$$(scripts/find_python 3.13 3.12) && $(MAKE) test VENV=$(NEW_VENV) PYTHON="$$python"
 
+# Each TensorFlow has another oneDNN, which may add in another order.
+stacks: export TF_ENABLE_ONEDNN_OPTS := 0
 stacks:
 	python=$$(scripts/find_python 3.11) && $(MAKE) venv VENV=$(OLD_VENV) PYTHON="$$python"
 	python=$$(scripts/find_python 3.13 3.12) && $(MAKE) venv VENV=$(NEW_VENV) PYTHON="$$python"

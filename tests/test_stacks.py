@@ -23,7 +23,7 @@ def differing(stacks, kept, found):
 
 
 def test_equal_answers_do_not_differ(stacks):
-    kept = {"predict, a": np.ones(4), "training, sr: loss": 30 * np.ones(9), "upscale, by LiteRT": np.arange(9)}
+    kept = {"predict, a": np.ones(4), "training, sr: loss": 30 * np.ones(9), "upscale by LiteRT": np.arange(9)}
     near = {"predict, a": np.ones(4) + 9e-6, "training, sr: loss": 30 * np.ones(9) + 2e-3}
     assert differing(stacks, kept, kept) == differing(stacks, kept, {**kept, **near}) == set()
 
@@ -34,9 +34,8 @@ def test_equal_answers_do_not_differ(stacks):
         ("predict, a", np.ones(4), np.ones(4) + 2e-5),
         ("predict, a", np.ones(4), np.ones(5)),
         ("TFLite, its own", np.ones(4), np.ones(4) + 1e-9),
-        ("upscale, by LiteRT", np.arange(9), np.arange(9) + 1),
-        ("upscale, by Keras", np.zeros(99), np.eye(1, 99)[0]),  # one gray level, but of one value in 99
-        ("upscale, by Keras", np.zeros(20000), 2 * np.eye(1, 20000)[0]),
+        ("upscale by LiteRT", np.arange(9), np.arange(9) + 1),
+        ("upscale by Keras, a", np.zeros(20000), np.eye(1, 20000)[0]),
     ],
 )
 def test_an_answer_that_differs_is_told(stacks, name, kept, found):
@@ -45,8 +44,3 @@ def test_an_answer_that_differs_is_told(stacks, name, kept, found):
 
 def test_an_answer_that_only_one_gives_differs(stacks):
     assert differing(stacks, {"predict, a": np.ones(4)}, {"predict, b": np.ones(4)}) == {"predict, a", "predict, b"}
-
-
-def test_one_value_in_twenty_thousand_may_be_rounded_to_the_other_side(stacks):
-    name = "upscale, by Keras"
-    assert differing(stacks, {name: np.zeros(20000)}, {name: np.eye(1, 20000)[0]}) == set()

@@ -211,7 +211,7 @@ def test_results_that_other_options_made_are_made_again(photo, tmp_path, capsys,
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [str(out)] * 2 and out.read_bytes() != before
     told = printed.err.splitlines()[-1]
-    assert told == f"1 results were made otherwise, such as {out} ({difference}): they are made again"
+    assert told == f"1 result made otherwise, such as {out} ({difference}): made again"
     assert run(photo, "--out", out, *then.split()) == 0
     assert "is there already" in capsys.readouterr().out
 
@@ -250,7 +250,7 @@ def test_results_that_do_not_say_what_made_them_stay(photo, capsys):
     Image.new("RGB", (80, 120)).save(result)
     before = result.read_bytes()
     assert run(photo, "--strength", 0.3) == 0 and result.read_bytes() == before
-    told = f"1 results, such as {result}, do not say what made them: left as they are; --overwrite makes them anew\n"
+    told = f"1 result without a word of what made it, such as {result}: left alone; --overwrite makes all anew\n"
     assert capsys.readouterr().err == told
     assert run(photo, "--overwrite") == 0 and result.read_bytes() != before
 

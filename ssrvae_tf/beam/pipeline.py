@@ -24,6 +24,7 @@ from apache_beam.runners.runner import PipelineState
 from ssrvae_tf.beam import files, places
 from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos import folders, records
+from ssrvae_tf.terminal import counted
 
 _COUNTERS = "ssrvae_tf"
 _DEAD = "dead_letter"
@@ -115,10 +116,10 @@ class Outcome:
             print(f"started; results go to {self.output}")
             return
         if self.remade:
-            print(f"{self.remade} results were made otherwise: they were made again", file=sys.stderr)
+            print(f"{counted(self.remade, 'result')} made otherwise: made again", file=sys.stderr)
         if self.unknown:
-            some = f"{self.unknown} results do not say what made them"
-            print(f"{some}: left as they are; --overwrite makes them anew", file=sys.stderr)
+            some = f"{counted(self.unknown, 'result')} without a word of what made it"
+            print(f"{some}: left alone; --overwrite makes all anew", file=sys.stderr)
         there = f", {self.skipped} were there before" if self.skipped else ""
         dead = f", {self.dead} failed: see {self.output}/{_DEAD}-*.jsonl" if self.dead else ""
         print(f"{self.written} written to {self.output}{there}{dead}")

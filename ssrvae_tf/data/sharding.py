@@ -210,7 +210,9 @@ class Sharding:
         before = f", {there} of them were there before" if there else ""
         bad = f", {len(left_out)} left out" if left_out else ""
         mega = f"{manifest['bytes'] / 1e6:.1f} MB"
-        print(f"{manifest['photos']} photos in {len(manifest['shards'])} shards, {mega}, in {self._out}{before}{bad}")
+        photos = terminal.counted(manifest["photos"], "photo")
+        files = terminal.counted(len(manifest["shards"]), "shard")
+        print(f"{photos} in {files}, {mega}, in {self._out}{before}{bad}")
         return 1 if left_out else 0
 
     @contextlib.contextmanager

@@ -19,6 +19,7 @@ from ssrvae_tf.metrics.image_quality import RGB, WINDOW, Convention
 from ssrvae_tf.metrics.intervals import RESAMPLES
 from ssrvae_tf.photos.files import read_photo
 from ssrvae_tf.photos.folders import check_not_swapped, find_photos
+from ssrvae_tf.terminal import counted
 
 _SIDE = 128  # HR size of the shipped models
 GRID_SIDE = 448  # of photos: so large are faces and scenes that are looked at
@@ -226,7 +227,7 @@ class Photos:
             yield photo
         place, usable = f"{self._what} {self._folder}", len(self.names)
         if skipped and not self._told:
-            print(f"{place}: skipped {len(skipped)} files, such as {skipped[0]}", file=sys.stderr)
+            print(f"{place}: skipped {counted(len(skipped), 'file')}, such as {skipped[0]}", file=sys.stderr)
             self._told = True
         if usable < self._minimum:
             raise UserError(f"{place}: {usable} usable photos, at least {self._minimum} wanted: add photos")

@@ -21,6 +21,7 @@ from ssrvae_tf.errors import UserError
 from ssrvae_tf.photos import records
 from ssrvae_tf.photos.formats import FORMATS, SUFFIXES, add_heif, advice, open_image
 from ssrvae_tf.photos.writing import check_folder_for, remove_parts
+from ssrvae_tf.terminal import counted
 
 COMPARISON = "before_after.html"  # a folder with such a page holds sheets, not photos
 _RESULT = re.compile(r"(.+)_x[\d.]+(?:_[0-9a-f]{8})?")  # as `result_name` and a mark make it, without the suffix
@@ -121,7 +122,7 @@ def _tell_unread(label: str, unread: list[Path]) -> None:
     for path in unread:
         kinds.setdefault(path.suffix.lower(), []).append(path)
     for kind, paths in kinds.items():
-        some = f"{len(paths)} {kind} files, such as {paths[0].name}"
+        some = f"{counted(len(paths), f'{kind} file')}, such as {paths[0].name}"
         print(f"{label}: skipped {some}: {advice(kind)}", file=sys.stderr)
 
 
@@ -297,7 +298,7 @@ def _deeper(folder: Path, others: set[str]) -> str:
         if seen > _NAMES:
             break
     least = "at least " if seen > _NAMES else ""
-    return f"{least}{count} photos in folders of it: --recursive takes them, too" if count else ""
+    return f"{least}{counted(count, 'photo')} in folders of it: --recursive looks there, too" if count else ""
 
 
 def plan(sources: list[Source], out: Path | None, rename: Callable[[Source, bool], str]) -> list[Item]:

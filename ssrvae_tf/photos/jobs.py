@@ -71,8 +71,8 @@ class Outcome:
         if self.stopped:
             print(f"error: {self.stopped}: stopped; the same command goes on from here", file=sys.stderr)
         if self.unknown:
-            some = f"{len(self.unknown)} results, such as {self.unknown[0]}, do not say what made them"
-            print(f"{some}: left as they are; --overwrite makes them anew", file=sys.stderr)
+            some = f"{terminal.counted(len(self.unknown), 'result')} without a word of what made it"
+            print(f"{some}, such as {self.unknown[0]}: left alone; --overwrite makes all anew", file=sys.stderr)
         if self.code or len(self.written) + len(self.skipped) != 1:
             there = f", {len(self.skipped)} were there before" if self.skipped else ""
             bad = f", {len(self.failed)} failed" if self.failed else ""
@@ -168,8 +168,8 @@ def run(
     """
     if outcome.remade:
         target, why = next(iter(outcome.remade.items()))
-        others = f"{len(outcome.remade)} results were made otherwise, such as {target} ({why})"
-        print(f"{others}: they are made again", file=sys.stderr)
+        others = f"{terminal.counted(len(outcome.remade), 'result')} made otherwise, such as {target} ({why})"
+        print(f"{others}: made again", file=sys.stderr)
     waiting: deque[tuple[Item, Future]] = deque()
 
     def settle(most: int) -> None:

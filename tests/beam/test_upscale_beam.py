@@ -82,7 +82,7 @@ def test_faces_alone_are_rebuilt_as_by_the_plain_command(tmp_path, loads, capsys
     assert run(f"{tmp_path}/photos/*", tmp_path / "out", *options) == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "plain")
     assert run(f"{tmp_path}/photos/*", tmp_path / "out", "--faces", "--strength", "0.5") == 0
-    assert "1 results were made otherwise" in capsys.readouterr().err, "now with a bicubic background"
+    assert "1 result made otherwise" in capsys.readouterr().err, "now with a bicubic background"
     assert contents(tmp_path / "out") != contents(tmp_path / "plain")
     assert run(f"{tmp_path}/photos/*", tmp_path / "out", "--background", "bicubic") == 2
     assert "--background: only with --faces: add it" in capsys.readouterr().err
@@ -165,8 +165,8 @@ def test_results_that_other_options_made_are_made_again_and_those_without_a_reco
     printed = capsys.readouterr()
     assert printed.out.splitlines()[1] == f"2 written to {out}, 1 were there before"
     assert printed.err.splitlines()[-2:] == [
-        "2 results were made otherwise: they were made again",
-        "1 results do not say what made them: left as they are; --overwrite makes them anew",
+        "2 results made otherwise: made again",
+        "1 result without a word of what made it: left alone; --overwrite makes all anew",
     ]
     monkeypatch.setattr(upscale_beam, "identity", lambda model: "another")
     assert run(f"{photos}/**", out) == 0

@@ -142,7 +142,7 @@ def test_broken_photos_are_left_out_and_told_again_each_time(photo_folder, tmp_p
     assert "pipe.png: cannot be read (a device or a pipe, not a file)" in said.err
     unknown = "cannot be read (not a photo that Pillow reads)"
     assert all(f"{name}: {unknown}" in said.err for name in ("text.png", "zero.jpg"))
-    assert said.out.startswith("13 photos in 1 shards, ") and said.out.endswith(", 5 left out\n")
+    assert said.out.startswith("13 photos in 1 shard, ") and said.out.endswith(", 5 left out\n")
     assert write(photos, out) == 1 and capsys.readouterr().err == said.err
     ours = sources.load(out, 32, "random")
     (tif,) = [number for number, path in enumerate(ours.paths) if path.endswith("cmyk.tif")]

@@ -60,7 +60,7 @@ def test_the_photos_of_a_data_set_that_is_there_are_a_set(tfds, name, numbers):
 
 def test_shards_are_written_of_a_data_set(tfds, tmp_path, capsys):
     door.write_shards("tfds:tiny_faces", str(tmp_path / "shards"))
-    assert capsys.readouterr().out.startswith("7 photos in 1 shards, ")
+    assert capsys.readouterr().out.startswith("7 photos in 1 shard, ")
     found = sources.load(tmp_path / "shards", 32, "random")
     assert {found.photo(number).tobytes() for number in range(7)} == {face(number).tobytes() for number in range(7)}
 

@@ -102,15 +102,15 @@ def test_photos_in_folders_of_a_named_folder_are_told(tmp_path, monkeypatch, cap
     make(tmp_path, "d/a.png", "d/e/b.png", "d/e/f/c.jpg", "d/.hidden/d.png", "d/out/a_x4.png", "d/named/e.png")
     Path("d/e/notes.txt").write_text("no photo")
     assert len(found("d", "d/named", apart=[Path("d/out")])) == 2
-    assert capsys.readouterr().err == "d: left out 2 photos in folders of it: --recursive takes them, too\n"
+    assert capsys.readouterr().err == "d: left out 2 photos in folders of it: --recursive looks there, too\n"
     assert len(found("d", recursive=True, apart=[Path("d/out")])) == 4 and capsys.readouterr().err == ""
     Path("d/a.png").unlink()
-    with pytest.raises(UserError, match="^d: no photos found, but 3 photos in folders of it: --recursive takes them"):
+    with pytest.raises(UserError, match="^d: no photos found, but 3 photos in folders of it: --recursive looks there"):
         found("d", apart=[Path("d/out")])
     monkeypatch.setattr(folders, "_NAMES", 1)
     make(tmp_path, "d/a.png")
     found("d", apart=[Path("d/out"), Path("d/named")])
-    assert "left out at least 1 photos" in capsys.readouterr().err
+    assert "left out at least 1 photo" in capsys.readouterr().err
 
 
 def test_no_more_than_some_names_of_a_tree_are_looked_at_to_say_what_is_left_out(tmp_path, monkeypatch):
@@ -128,8 +128,8 @@ def test_photos_of_kinds_that_cannot_be_read_are_told_with_what_to_do(tmp_path, 
         (tmp_path / name).touch()
     lines = [
         f"{tmp_path}: skipped 2 .heic files, such as 1.HEIC: pip install 'ssrvae_tf[heif]' reads them",
-        f"{tmp_path}: skipped 1 .cr2 files, such as 3.cr2: make TIFF or JPEG of them by a raw converter",
-        f"{tmp_path}: skipped 1 .avif files, such as 4.avif: pip install 'ssrvae_tf[heif]' reads them",
+        f"{tmp_path}: skipped 1 .cr2 file, such as 3.cr2: make TIFF or JPEG of them by a raw converter",
+        f"{tmp_path}: skipped 1 .avif file, such as 4.avif: pip install 'ssrvae_tf[heif]' reads them",
     ]
     for find in (found, find_photos):
         assert len(find(tmp_path)) == 1
@@ -186,7 +186,7 @@ def test_sheets_are_passed_over_unless_they_are_named(tmp_path, monkeypatch, cap
     assert list(found("d", recursive=True)) == list(found("d/**/*.png")) == list(found("**/*.png"))
     assert list(found("d", recursive=True)) == ["d/a.png", "d/mine/b.png"] and not capsys.readouterr().err
     found("d")
-    assert "left out 1 photos" in capsys.readouterr().err
+    assert "left out 1 photo" in capsys.readouterr().err
     assert len(found("d/sheets", recursive=True)) == len(found("d/sheets/**/*.png")) == 2
     assert list(found("d/sheets/a.png")) == ["d/sheets/a.png"]
 
