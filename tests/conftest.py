@@ -18,7 +18,7 @@ from stacks import NOT_HERE
 from ssrvae_tf.photos.samples import sample_photos
 
 # Skips that nothing which can be installed would end.
-_UNAVOIDABLE = ("SSRVAE_DATA", NOT_HERE)
+_UNAVOIDABLE = ("SSRVAE_DATA", NOT_HERE, "--precision bfloat16: this processor")
 # What a user's jobs keep must neither help nor harm the tests.
 _CACHE = tempfile.TemporaryDirectory()
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
