@@ -114,7 +114,7 @@ class SavedModelEngine:
         from ssrvae_tf.loading.saved_models import check_saved_model, read
 
         check_saved_model(folder)
-        self._folder, self.runtime = folder, "TensorFlow"
+        self._folder, self.runtime = folder, f"TensorFlow {tf.__version__}"
         try:
             with _memory_errors():
                 # Kept: a signature does not keep its variables alive.

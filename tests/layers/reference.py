@@ -222,3 +222,10 @@ def assert_mixed_precision(make, inputs, policy, tolerance, path):
         assert np.abs(np.asarray(got, "float32") - wanted).max() <= tolerance * np.abs(wanted).max()
     half = [tf.cast(x, got.dtype) for x in inputs] if isinstance(inputs, list) else tf.cast(inputs, got.dtype)
     assert_serialises(under_global, half, path)
+
+
+def operators(function):
+    """The names of all operators of a concrete function, those of loops in it too."""
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+    return {node.op for node in nodes}
