@@ -26,7 +26,7 @@ _PLACES = ("hr", "lr", "everyday", "val", "features", "style", "out", "init")
 # Fields that only one stage looks at, besides models' own. The judges' are checked wherever they come from.
 _OF_STAGE = {
     "style": ("features",),
-    "sr": ("network", "everyday", "patience", "zoom", "colour_weight", "sharpen")
+    "sr": ("network", "everyday", "patience", "zoom", "colour_weight", "tile_weight", "sharpen")
     + ("bicubic_share", "classical_share", "wide_share", "everyday_share"),
 }
 # Degradations that need no styleVAE.
@@ -43,7 +43,7 @@ class LossWeights:
         kl: of the posterior to N(0, I), in nats (eq. 3).
         reconstruction: squared error to the shrunk face (eq. 4), mean over pixels; transfer: after a 5x5 mean.
         mutual_information: of the real LR face and the one generated in its style, in nats (eq. 5).
-        transfer: L1 to the known answer of the synthetic transfer batch, mostly after a 3x3 mean.
+        transfer: L1 to the known answer of the synthetic batch, mostly after a 3x3 mean.
         energy: L1 between the log energies of its high-pass bands.
         adversarial: of both discriminators.
 
@@ -153,6 +153,7 @@ class FitConfig:
         everyday_share: share of stage sr's patches that are of --everyday.
         zoom: half of stage sr's patches of faces are enlarged by up to this, so that it knows larger faces.
         colour_weight: of the error of a patch's mean colour beside L1, which alone lets colours drift.
+        tile_weight: of the difference between a part enlarged alone and in its patch.
         perceptual: of the L1 between features of a SavedModel with a signature `levels`.
         adversarial: of a discriminator beside stage sr's network, such as 0.006; needs --init.
         sharpen: amount of an unsharp mask, 1 pixel wide, on stage sr's targets; 0.5 makes results crisper.
@@ -197,6 +198,7 @@ class FitConfig:
     everyday_share: float = 0.25
     zoom: float = 1.0
     colour_weight: float = 0.0
+    tile_weight: float = 0.0
     perceptual: Optional[Annotated[str, "PATH:WEIGHT"]] = None
     adversarial: float = 0.0
     sharpen: float = 0.0
@@ -252,7 +254,7 @@ class FitConfig:
             )
         self._check("zoom", lambda value: 1 <= value <= 8, "from 1 to 8")
         weights = [f"style_vae.weights.{field.name}" for field in dataclasses.fields(LossWeights)]
-        for name in ("sharpen", "colour_weight", "adversarial", *weights):
+        for name in ("sharpen", "colour_weight", "tile_weight", "adversarial", *weights):
             self._check(name, lambda value: 0 <= value < math.inf, "at least 0 and finite")
         self._check_judges()
         self._check("ema", lambda value: 0 <= value < 1, "at least 0 and below 1")

@@ -12,6 +12,8 @@ from ssrvae_tf.layers import bicubic_shrink
 
 _DRAWS = 17  # random numbers that make one kind of `classical` degradation
 _DIRECT_DRAWS = 15  # ... of `wide`'s own
+_LEAST = 0.45  # times the result's size: the smallest that `classical` takes a face to have been caught at
+_LEAST_OF_WIDE = 0.25  # ... `wide`: photos that were enlarged before
 
 Images = Union[np.ndarray, tf.Tensor]
 Seed = Union[Sequence[int], tf.Tensor]
@@ -56,7 +58,12 @@ def classical(hr: Images, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.T
         (8, 6, 3)
     """
     hr = tf.convert_to_tensor(hr, tf.float32)
-    images = hr if hr.shape.rank == 4 else hr[tf.newaxis]
+    lr = _caught(hr if hr.shape.rank == 4 else hr[tf.newaxis], scale, kind_seed, noise_seed, _LEAST)
+    return _with_static_size(lr if hr.shape.rank == 4 else lr[0], hr, scale)
+
+
+def _caught(images: tf.Tensor, scale: int, kind_seed: Seed, noise_seed: Seed, least: float) -> tf.Tensor:
+    """`classical` of (N, H, W, 3), caught at `least` times the result's size or more."""
     count, size = images.shape[0], tf.shape(images)[1:3] // scale
     draw = iter(tf.unstack(tf.random.stateless_uniform((_DRAWS,), kind_seed, alg="philox"))).__next__
 
@@ -71,7 +78,7 @@ def classical(hr: Images, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.T
     sharpening = tf.where(draw() < 0.2, 1.5 * draw(), 0.0)
     images = _blur(images, sigma, ratio, math.pi * draw(), sharpening, 0.7 * pixel)
 
-    zoom = tf.where(draw() < 0.9, 0.45 * tf.exp(math.log(1.6 / 0.45) * draw()), 1.0)
+    zoom = tf.where(draw() < 0.9, least * tf.exp(math.log(1.6 / least) * draw()), 1.0)
     native = tf.maximum(tf.cast(tf.round(zoom * tf.cast(size, tf.float32)), tf.int32), 4)
     images = _shrink(images, native, draw())
 
@@ -81,15 +88,14 @@ def classical(hr: Images, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.T
     coded, quality, place = draw() < 0.8, 25.0 + 70.0 * draw(), draw()
     images = tf.ensure_shape(tf.clip_by_value(images, 0.0, 1.0), (count, None, None, 3))
     images = tf.cond(coded, lambda: _jpeg(images, quality, place), lambda: images)
-
-    lr = tf.clip_by_value(tf.image.resize(images, size, "bicubic", antialias=True), 0.0, 1.0)
-    return _with_static_size(lr if hr.shape.rank == 4 else lr[0], hr, scale)
+    return tf.clip_by_value(tf.image.resize(images, size, "bicubic", antialias=True), 0.0, 1.0)
 
 
 def wide(hr: Images, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.Tensor:
     """Degrade in more ways than real small faces show, so that no photo is new to a network that learns from it.
 
-    Half the time `classical`. Else the photo is blurred or not, shrunk straight to the result's size, at times with
+    Half the time as `classical`, but from a quarter of the result's size on, as photos are that were enlarged before.
+    Else the photo is blurred or not, shrunk straight to the result's size, at times with
     aliases, and there made noisy or not and JPEG-coded or not: as a photo is that was made small and sent on.
 
     Args and returns as `classical`.
@@ -104,7 +110,7 @@ def wide(hr: Images, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.Tensor
     half = tf.random.stateless_uniform((), tf.cast(kind_seed, tf.int64) + (0, 1 << 40), alg="philox") < 0.5
     lr = tf.cond(
         half,
-        lambda: classical(images, scale, kind_seed, noise_seed),
+        lambda: _caught(images, scale, kind_seed, noise_seed, _LEAST_OF_WIDE),
         lambda: _direct(images, scale, kind_seed, noise_seed),
     )
     return _with_static_size(lr if hr.shape.rank == 4 else lr[0], hr, scale)
@@ -117,7 +123,7 @@ def _direct(images: tf.Tensor, scale: int, kind_seed: Seed, noise_seed: Seed) ->
     sigma = scale * tf.where(draw() < 0.55, 2.3 * draw(), 0.0)
     ratio = tf.where(draw() < 0.3, 1.0 - 0.7 * draw(), 1.0)
     images = _blur(images, sigma, ratio, math.pi * draw(), 0.0, 1.0)
-    images = _shrink(images, size, draw(), aliased=draw() < 0.25)
+    images = _shrink(images, size, draw(), aliased=draw() < 0.4)
     level = tf.where(draw() < 0.5, 14.0 / 255.0 * draw() ** 1.5, 0.0)
     images = _add_noise(images, level, draw(), draw() < 0.3, noise_seed)
     coded, quality, place = draw() < 0.6, 25.0 + 70.0 * draw(), draw()

@@ -106,6 +106,23 @@ def high_pass(images: tf.Tensor) -> tf.Tensor:
     return images - local_mean(images, 3)
 
 
+def mirrored(images: tf.Tensor, border: int | tf.Tensor, left: int | tf.Tensor | None = None) -> tf.Tensor:
+    """Continue images by `border` pixels on each side, mirrored at their edges, edge pixels included.
+
+    Args:
+        images: (B, H, W, C).
+        border: at most H and W.
+        left: on the left and right; as above and below unless told.
+
+    Examples:
+        >>> row = tf.constant([[[[1.0], [2.0], [3.0]]]])
+        >>> mirrored(row, border=1)[0, 0, :, 0].numpy().tolist()
+        [1.0, 1.0, 2.0, 3.0, 3.0]
+    """
+    left = border if left is None else left
+    return tf.pad(images, [[0, 0], [border, border], [left, left], [0, 0]], "SYMMETRIC")
+
+
 def shift_mirrored(images: tf.Tensor, offsets: tf.Tensor, margins: Sequence[int | tf.Tensor]) -> tf.Tensor:
     """Move each image by whole pixels; what enters is the image mirrored at its edge, edge pixel included.
 
@@ -124,9 +141,8 @@ def shift_mirrored(images: tf.Tensor, offsets: tf.Tensor, margins: Sequence[int 
     """
     height, width = tf.unstack(tf.shape(images)[1:3])
     top, left = margins
-    mirrored = tf.pad(images, [[0, 0], [top, top], [left, left], [0, 0]], "SYMMETRIC")
     with old_stack("tensorflow_addons") as tfa:
-        moved = (tfa.image.translate if tfa else translated)(mirrored, offsets)
+        moved = (tfa.image.translate if tfa else translated)(mirrored(images, top, left), offsets)
     return tf.ensure_shape(moved[:, top : top + height, left : left + width], images.shape)
 
 

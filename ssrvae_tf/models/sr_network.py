@@ -20,6 +20,7 @@ from ssrvae_tf.models.inputs import as_unit, checked, is_array, photos_of
 from ssrvae_tf.models.steps import Stepper, over_replicas
 from ssrvae_tf.models.tiles import WHOLE, in_tiles
 
+_TILE_SEED = 71  # of the places of tiles
 _LR = (tf.TensorSpec((None, None, None, 3), tf.float32, name="lr"),)
 
 
@@ -41,10 +42,11 @@ class SuperResolver(keras.Model):
 
     Trained on (lr, hr) batches, uint8 or float in [0, 1], with L1 or what `compile(loss=...)` is told. `colour_weight`
     is that of the mean colour's own error beside it: L1 alone lets flat areas drift by a gray level or two.
+    `tile_weight` is that of what a part of each batch, enlarged alone, differs by from the same part of the whole.
     `compile(adversary=...)` adds what an `Adversary` says of the results.
     """
 
-    colour_weight = 0.0
+    colour_weight, tile_weight = 0.0, 0.0
     adversary: Optional[Adversary] = None
     stepper: Optional[Stepper] = None
     own_loss, has_metrics = None, False  # of `compile`
@@ -171,9 +173,12 @@ class SuperResolver(keras.Model):
             made, truth = sr[:pairs], hr[:pairs]
             apart, colour = self._apart(made, truth), tf.reduce_mean(tf.abs(tf.reduce_mean(made - truth, [1, 2])))
             total = apart + self.colour_weight * colour
+            if self.tile_weight:
+                terms["tile"] = self.tile_weight, self._apart_from_tile(lr, sr, self.stepper.step)
             if self.adversary:
-                terms, judged = self.adversary.terms(sr, hr, lr, self.stepper.step, pairs)
-                total += tf.add_n([weight * term for weight, term in terms.values()])
+                said, judged = self.adversary.terms(sr, hr, lr, self.stepper.step, pairs)
+                terms.update(said)
+            total += sum(weight * term for weight, term in terms.values())
             loss = self.stepper.scaled(total)
             if self.adversary and self.adversary.stepper and judged is not None:
                 critic_loss = self.adversary.stepper.scaled(judged)
@@ -194,6 +199,25 @@ class SuperResolver(keras.Model):
     def _apart(self, sr: tf.Tensor, hr: tf.Tensor) -> tf.Tensor:
         """The loss of the pixels."""
         return tf.reduce_mean(self.own_loss(hr, sr) if self.own_loss else tf.abs(sr - hr))
+
+    def _apart_from_tile(self, lr: tf.Tensor, sr: tf.Tensor, step: tf.Variable) -> tf.Tensor:
+        """How far a part of photos lr (B, h, w, 3), of three quarters of their sides, comes out from the same part of
+        sr, which was made of all of it: mean |.|, without a sixth at each edge, where tiles overlap. Where the part
+        lies depends on the number of the step alone.
+
+        Both attentions see but what is there, and what they make of it must not depend on where tiles end.
+        """
+        sides = lr.shape[1:3]
+        part, edge = [3 * side // 4 for side in sides], [side // 8 for side in sides]
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.stack([tf.constant(_TILE_SEED, tf.int64), step * 64 + tf.cast(replica, tf.int64)])
+        room = tf.constant([side - of_part + 1 for side, of_part in zip(sides, part)], tf.float32)
+        top, left = tf.unstack(tf.cast(room * tf.random.stateless_uniform([2], seed, alg="philox"), tf.int32))
+        batch = tf.shape(lr)[0]
+        tile = self(tf.slice(lr, [0, top, left, 0], [batch, *part, 3]), training=True)
+        rows, columns = (slice(self.scale * cut, -self.scale * cut or None) for cut in edge)
+        same = tf.slice(sr, [0, self.scale * top, self.scale * left, 0], tf.shape(tile))
+        return tf.reduce_mean(tf.abs(tile - same)[:, rows, columns])
 
     def _own_metrics(self, hr: tf.Tensor, sr: tf.Tensor) -> dict[str, tf.Tensor]:
         """Those that `compile` was given."""

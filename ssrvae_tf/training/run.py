@@ -185,7 +185,7 @@ def _compiled(settings: FitConfig, levels: Callable | None, fresh: bool) -> kera
         model.compile(main, critic_optimizer=critic, seed=settings.seed)
     else:
         model.compile(main, adversary=_adversary(settings, levels, optimizer))
-        model.colour_weight = settings.colour_weight
+        model.colour_weight, model.tile_weight = settings.colour_weight, settings.tile_weight
         model.optimizer.build(model.trainable_variables)
     return model
 

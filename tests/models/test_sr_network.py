@@ -179,6 +179,18 @@ def test_a_train_step_is_the_gradient_of_the_l1_and_reduces_it(make, colour_weig
     assert float(tf.reduce_mean(tf.abs(model(lr, training=True) - hr))) < float(l1)
 
 
+def test_what_tiles_would_show_is_measured_and_falls():
+    model, (lr, hr) = with_attention(SRNetwork(**SMALL)), batch(8, side=16)
+    model.tile_weight = 10.0
+    model.compile(keras.optimizers.Adam(1e-3))
+    top, left = (5 * np.asarray(tf.random.stateless_uniform([2], [71, 0], alg="philox"))).astype(int)
+    whole = model(lr, training=True).numpy()[:, 4 * top : 4 * top + 48, 4 * left : 4 * left + 48]
+    apart = np.abs(model(lr[:, top : top + 12, left : left + 12], training=True) - whole)[:, 8:-8, 8:-8].mean()
+    history = [float(model.train_step((lr, hr))["tile"]) for _ in range(30)]
+    assert history[0] == pytest.approx(apart, rel=1e-4)
+    assert np.mean(history[-5:]) < 0.5 * history[0]
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_training_learns_in_every_precision(policy):
     keras.mixed_precision.set_global_policy(policy)

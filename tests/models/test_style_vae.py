@@ -49,6 +49,16 @@ def test_faces_of_any_size_are_shrunk_by_the_scale_and_stay_in_range(model, side
     assert tf.reduce_min(made) >= 0 and tf.reduce_max(made) <= 1
 
 
+def test_edges_of_a_photo_tell_nothing_of_its_style(model):
+    flat, style = tf.fill([1, 64, 64, 3], 0.5), faces(1, 8, 8)
+    noise = tf.zeros([1, 16, 16, model.noise_channels])
+    codes = model.codes(style)
+    made = model.degrade(flat, codes, noise=noise).numpy()
+    with_zeros = model._generate(flat, model.encoder_hr(flat), codes, noise).numpy()
+    unlike = [np.abs(lr - lr[:, 7:9, 7:9].mean((1, 2), keepdims=True)).max() for lr in (made, with_zeros)]
+    assert unlike[0] < 0.2 * unlike[1]
+
+
 def test_photos_may_be_uint8_and_what_would_come_out_white_is_refused(model):
     hr, style = (np.rint(255 * faces(2, size, size)).astype(np.uint8) for size in (32, 8))
     wanted = model.degrade(hr / np.float32(255), style / np.float32(255), seed=1)
