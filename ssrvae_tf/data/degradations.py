@@ -8,7 +8,7 @@ from typing import Sequence, Union
 import numpy as np
 import tensorflow as tf
 
-from ssrvae_tf.layers import bicubic_shrink
+from ssrvae_tf.layers import bicubic_shrink, mirrored
 
 _DRAWS = 17  # random numbers that make one kind of `classical` degradation
 _DIRECT_DRAWS = 15  # ... of `wide`'s own
@@ -95,8 +95,8 @@ def wide(hr: Images, scale: int, kind_seed: Seed, noise_seed: Seed) -> tf.Tensor
     """Degrade in more ways than real small faces show, so that no photo is new to a network that learns from it.
 
     Half the time as `classical`, but from a quarter of the result's size on, as photos are that were enlarged before.
-    Else the photo is blurred or not, shrunk straight to the result's size, at times with
-    aliases, and there made noisy or not and JPEG-coded or not: as a photo is that was made small and sent on.
+    Else the photo is blurred or not, shrunk straight to the result's size, at times with aliases, and there made noisy
+    or not and JPEG-coded or not: as a photo is that was made small and sent on.
 
     Args and returns as `classical`.
 
@@ -166,8 +166,7 @@ def _blur(images: tf.Tensor, sigma: Number, ratio: Number, angle: Number, sharpe
     """
     shape = tf.shape(images)
     border = tf.minimum(8, tf.minimum(shape[1], shape[2]))
-    padding = tf.stack([tf.stack([0, 0]), tf.stack([border, border]), tf.stack([border, border]), tf.stack([0, 0])])
-    planes = tf.transpose(tf.pad(images, padding, "SYMMETRIC"), [0, 3, 1, 2])  # (N, 3, h, w)
+    planes = tf.transpose(mirrored(images, border), [0, 3, 1, 2])  # (N, 3, h, w)
     height, width = tf.shape(planes)[2], tf.shape(planes)[3]
     fy = tf.cast(tf.range(height), tf.float32) / tf.cast(height, tf.float32)
     fy = tf.where(fy < 0.5, fy, fy - 1.0)[:, tf.newaxis]

@@ -11,7 +11,7 @@ import tensorflow as tf
 from ssrvae_tf.layers import bicubic_shrink, high_pass, local_mean, shift_mirrored
 from ssrvae_tf.models.critics import build_in_a_row
 from ssrvae_tf.models.gan_losses import looks_real
-from ssrvae_tf.models.steps import Stepper
+from ssrvae_tf.models.steps import Stepper, seed_of_step
 
 # Mean high-pass of a small photo, of 1, at which invented detail begins to be asked for, and where it is in full.
 _SOFT, _SHARP = 0.004, 0.014
@@ -146,8 +146,7 @@ class Adversary:
 
         Where the discriminator's halvings fall, and where the small photo's pixels do, then tells it nothing.
         """
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        seed = tf.stack([tf.constant(self.seed, tf.int64), step * 64 + tf.cast(replica, tf.int64)])
+        seed = seed_of_step(self.seed, step)
         offsets = tf.random.stateless_uniform([tf.shape(lr)[0], 2], seed, -_SHIFT, _SHIFT + 1, tf.int32)
         enlarged = tf.image.resize(lr, tf.shape(hr)[1:3])
         if pairs is not None:

@@ -17,7 +17,7 @@ from ssrvae_tf.layers.attention import portable
 from ssrvae_tf.models.adversarial import Adversary
 from ssrvae_tf.models.empty_batches import of_any_batch
 from ssrvae_tf.models.inputs import as_unit, checked, is_array, photos_of
-from ssrvae_tf.models.steps import Stepper, over_replicas
+from ssrvae_tf.models.steps import Stepper, over_replicas, seed_of_step
 from ssrvae_tf.models.tiles import WHOLE, in_tiles
 
 _TILE_SEED = 71  # of the places of tiles
@@ -208,13 +208,11 @@ class SuperResolver(keras.Model):
         Both attentions see but what is there, and what they make of it must not depend on where tiles end.
         """
         sides = lr.shape[1:3]
-        part, edge = [3 * side // 4 for side in sides], [side // 8 for side in sides]
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        seed = tf.stack([tf.constant(_TILE_SEED, tf.int64), step * 64 + tf.cast(replica, tf.int64)])
+        part, edge = [max(1, 3 * side // 4) for side in sides], [side // 8 for side in sides]
         room = tf.constant([side - of_part + 1 for side, of_part in zip(sides, part)], tf.float32)
-        top, left = tf.unstack(tf.cast(room * tf.random.stateless_uniform([2], seed, alg="philox"), tf.int32))
-        batch = tf.shape(lr)[0]
-        tile = self(tf.slice(lr, [0, top, left, 0], [batch, *part, 3]), training=True)
+        chance = tf.random.stateless_uniform([2], seed_of_step(_TILE_SEED, step), alg="philox")
+        top, left = tf.unstack(tf.cast(room * chance, tf.int32))
+        tile = self(tf.slice(lr, [0, top, left, 0], [tf.shape(lr)[0], *part, 3]), training=True)
         rows, columns = (slice(self.scale * cut, -self.scale * cut or None) for cut in edge)
         same = tf.slice(sr, [0, self.scale * top, self.scale * left, 0], tf.shape(tile))
         return tf.reduce_mean(tf.abs(tile - same)[:, rows, columns])

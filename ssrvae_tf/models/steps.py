@@ -95,6 +95,12 @@ def over_replicas(figures: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return context.all_reduce("MEAN", figures) if context.num_replicas_in_sync > 1 else figures
 
 
+def seed_of_step(seed: int, step: tf.Variable) -> tf.Tensor:
+    """(2,) int64, for random numbers that depend on `seed`, the number of the step and this replica alone."""
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return tf.stack([tf.constant(seed, tf.int64), step * 64 + tf.cast(replica, tf.int64)])
+
+
 def _replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
