@@ -10,6 +10,21 @@ import tensorflow as tf
 from ssrvae_tf.layers.attention import GlobalAttention, LocalAttention
 
 
+def before_a_sum(convolved: tf.Tensor) -> tf.Tensor:
+    """What a convolution with a bias gives, unchanged, for a sum that two threads may compute at once.
+
+    TensorFlow (2.15 to 2.21 at least) fuses such a convolution and a sum of it, where oneDNN is on, into one operator
+    that keeps parts of a call in itself: threads that run the same graph, a server's or tf.data's, end in a
+    segmentation fault. It takes a LeakyReLU in the sum's stead, here one of slope 1, which costs nothing: oneDNN
+    computes it with the convolution, and LiteRT's converter leaves it out.
+
+    Examples:
+        >>> before_a_sum(tf.constant([-1.5, 2.0])).numpy().tolist()
+        [-1.5, 2.0]
+    """
+    return tf.nn.leaky_relu(convolved, alpha=1.0)
+
+
 class _SameShape(keras.layers.Layer):
     """(B, H, W, C) -> the same shape."""
 
@@ -51,7 +66,7 @@ class ResidualBlock(_SameShape):
 
     def change(self, x: tf.Tensor) -> tf.Tensor:
         """What the block adds to x, `scale` times."""
-        return self.second(self.first(x))
+        return before_a_sum(self.second(self.first(x)))
 
     def get_config(self) -> dict:
         return {**super().get_config(), "scale": self.scale}

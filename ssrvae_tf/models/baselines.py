@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from ssrvae_tf.layers import ResidualBlock, bicubic_enlarge, luma, with_luma
-from ssrvae_tf.layers.blocks import doublings
+from ssrvae_tf.layers.blocks import before_a_sum, doublings
 from ssrvae_tf.models.sr_network import SuperResolver, enlarged_by_sub_pixels
 
 RESIDUAL_SCALE = 0.1  # EDSR's, of 256 filters and more, which do not train without
@@ -67,6 +67,18 @@ class DepthToSpace(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("ssrvae_tf")
+class Skip(keras.layers.Layer):
+    """[what a convolution gave (B, H, W, C), features of that shape] -> their sum."""
+
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        convolved, features = inputs
+        return before_a_sum(convolved) + features
+
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
+        return tuple(input_shape[0])
+
+
+@keras.saving.register_keras_serializable("ssrvae_tf")
 class SRCNN(SuperResolver):
     """SRCNN (arXiv 1501.00092): luma, enlarged bicubically, through three convolutions; colours stay bicubic.
 
@@ -117,7 +129,7 @@ class EDSR(SuperResolver):
             for i in range(blocks):
                 x = ResidualBlock(residual_scale, name=f"block_{i}")(x)
             x = keras.layers.Conv2D(filters, 3, padding="same", name="tail")(x)
-            return keras.layers.Add(name="skip")([x, skip])
+            return Skip(name="skip")([x, skip])
 
         super().__init__(scale, filters, enlarged_by_sub_pixels(scale, filters, body), name=name, **kwargs)
         self._config = {"scale": scale, "filters": filters, "blocks": blocks}
@@ -156,7 +168,7 @@ class RDN(SuperResolver):
                 features.append(convolution(seen))
             seen = keras.layers.Concatenate(name=f"block_{i}_seen")(features)
             fused = keras.layers.Conv2D(filters, 1, name=f"block_{i}_fusion")(seen)
-            return keras.layers.Add(name=f"block_{i}_skip")([fused, x])
+            return Skip(name=f"block_{i}_skip")([fused, x])
 
         def body(shallow: tf.Tensor) -> tf.Tensor:
             x, found = keras.layers.Conv2D(filters, 3, padding="same", name="second")(shallow), []
@@ -166,7 +178,7 @@ class RDN(SuperResolver):
             x = keras.layers.Concatenate(name="all_blocks")(found) if blocks > 1 else x
             x = keras.layers.Conv2D(filters, 1, name="fusion")(x)
             x = keras.layers.Conv2D(filters, 3, padding="same", name="tail")(x)
-            return keras.layers.Add(name="skip")([x, shallow])
+            return Skip(name="skip")([x, shallow])
 
         super().__init__(scale, filters, enlarged_by_sub_pixels(scale, filters, body), name=name, **kwargs)
         self._config = {"scale": scale, "filters": filters, "blocks": blocks, "layers_per_block": layers_per_block}

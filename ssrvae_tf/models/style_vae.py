@@ -13,6 +13,7 @@ import tensorflow_probability as tfp
 
 from ssrvae_tf.config import LossWeights
 from ssrvae_tf.layers import StatisticsNetwork, bicubic_shrink, local_mean, mirrored, mutual_information_bound
+from ssrvae_tf.layers.blocks import before_a_sum
 from ssrvae_tf.models import style_weights
 from ssrvae_tf.models.critics import Discriminator, PairCritic, augment, joint_and_marginal, joint_and_shuffled
 from ssrvae_tf.models.degradation_losses import band_energy_distance, transfer_distance
@@ -185,7 +186,7 @@ class StyleVAE(keras.Model):
     def _generate(self, hr: tf.Tensor, content: tf.Tensor, codes: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """y_LR, not clipped."""
         made = self.generator([content, codes, noise])
-        return bicubic_shrink(hr, self.scale) + made if self.form == "transfer" else made
+        return bicubic_shrink(hr, self.scale) + before_a_sum(made) if self.form == "transfer" else made
 
     def _at_lr_size(self, lr: tf.Tensor) -> tf.Tensor:
         lr = tf.convert_to_tensor(lr, tf.float32)
