@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Sequence, Union
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Sequence, Union
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from ssrvae_tf.config import LossWeights
 from ssrvae_tf.layers import StatisticsNetwork, bicubic_shrink, local_mean, mirrored, mutual_information_bound
@@ -22,7 +22,9 @@ from ssrvae_tf.models.steps import Stepper, over_replicas
 from ssrvae_tf.models.style_networks import ContentEncoder, Generator, StyleEncoder
 from ssrvae_tf.models.style_sampler import StyleSampler
 
-tfd = tfp.distributions
+if TYPE_CHECKING:
+    import tensorflow_probability as tfp
+
 Seed = Union[int, Sequence[int], tf.Tensor, None]
 
 _NOISE_CHANNELS = 8
@@ -84,6 +86,7 @@ class StyleVAE(keras.Model):
         self.generator = Generator(adain, _NOISE_CHANNELS if form == "transfer" else 0, name="generator", **own)
         self.sampler = StyleSampler(latent_dim, name="sampler")
         self.supports_jit = False  # Keras 3 would compile all of it by XLA
+        _distributions()  # not first in the middle of a graph
 
     # Use.
 
@@ -93,7 +96,7 @@ class StyleVAE(keras.Model):
 
     def prior(self) -> tfp.distributions.Distribution:
         """N(0, I)."""
-        return tfd.MultivariateNormalDiag(tf.zeros([self.latent_dim]), tf.ones([self.latent_dim]))
+        return _distributions().MultivariateNormalDiag(tf.zeros([self.latent_dim]), tf.ones([self.latent_dim]))
 
     def codes(self, style: tf.Tensor) -> tf.Tensor:
         """The codes (B, latent_dim) of LR photos (B, h, w, 3): the posterior's means. Codes pass unchanged."""
@@ -196,7 +199,7 @@ class StyleVAE(keras.Model):
 
     @staticmethod
     def _normal(mean: tf.Tensor, log_deviation: tf.Tensor) -> tfp.distributions.Distribution:
-        return tfd.MultivariateNormalDiag(mean, tf.exp(log_deviation))
+        return _distributions().MultivariateNormalDiag(mean, tf.exp(log_deviation))
 
     # Training.
 
@@ -298,7 +301,7 @@ class StyleVAE(keras.Model):
         return [tf.stack([tf.constant(self.training_seed), step + i]) for i in range(count)]
 
     def _kl(self, posterior: tfp.distributions.Distribution) -> tf.Tensor:
-        return tf.reduce_mean(tfd.kl_divergence(posterior, self.prior()))  # eq. 3, nats
+        return tf.reduce_mean(_distributions().kl_divergence(posterior, self.prior()))  # eq. 3, nats
 
     def _paper_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         hr, lr = data["hr"], data["lr"]
@@ -409,6 +412,13 @@ class StyleVAE(keras.Model):
         model = cls(**config)
         model.build_networks()  # the weights of a .keras file are read into what is there
         return model
+
+
+def _distributions() -> ModuleType:
+    """tensorflow_probability's. It takes a second to import, and whoever enlarges photos needs none."""
+    import tensorflow_probability as tfp
+
+    return tfp.distributions
 
 
 def _hinge(real: tf.Tensor, made: tf.Tensor) -> tf.Tensor:
