@@ -117,7 +117,7 @@ def serialized(entry: Entry, data: bytes) -> bytes:
 
     features = {"image": of_bytes(data), "name": of_bytes(os.fsencode(entry.name))}
     features.update({name: of_number(getattr(entry, name)) for name in ("width", "height", "source_bytes")})
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
 def read_shard(path: str) -> tuple[bytes, list[tuple[Entry, bytes]]]:
