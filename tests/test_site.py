@@ -107,7 +107,7 @@ def test_links_lead_somewhere(pages, site):
 def test_search_finds_a_page_without_a_server(site, open_page):
     page = open_page(site / "index.html")
     page.fill("input.md-search__input", "errata")
-    page.click(".md-search-result__item a >> nth=0")
+    page.click(".md-search-result__item a >> nth=0", timeout=60_000)  # the index is read first
     page.wait_for_url("**/method.html*")
     assert "Errata" in page.inner_text("article")
 
