@@ -226,6 +226,9 @@ def assert_mixed_precision(make, inputs, policy, tolerance, path):
 
 def operators(function):
     """The names of all operators of a concrete function, those of loops in it too."""
-    graph = function.graph.as_graph_def()
-    nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
-    return {node.op for node in nodes}
+    return {node.op for node in nodes(function.graph.as_graph_def())}
+
+
+def nodes(graph):
+    """All nodes of a GraphDef, those of its functions too."""
+    return [*graph.node, *(node for each in graph.library.function for node in each.node_def)]

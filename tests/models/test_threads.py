@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context  # no other way to a graph as it is run
 
 from ssrvae_tf.models import EDSR, RDN, SRCNN, SRGAN, SRNetwork, StyleVAE
+from tests.layers import reference
 
 _NETWORKS = {
     "sr_network": lambda: SRNetwork(4, 8, 1, 1),
@@ -25,12 +26,7 @@ def _fusions(function, *inputs) -> list[list[str]]:
         ran = context.export_run_metadata()
     finally:
         context.disable_run_metadata()
-    nodes = [
-        node
-        for graph in ran.partition_graphs
-        for part in (graph.node, *(each.node_def for each in graph.library.function))
-        for node in part
-    ]
+    nodes = [node for graph in ran.partition_graphs for node in reference.nodes(graph)]
     return [[name.decode() for name in node.attr["fused_ops"].list.s] for node in nodes if "fused_ops" in node.attr]
 
 
