@@ -155,6 +155,20 @@ def test_several_photos_good_and_bad_are_listed_and_stay_when_the_page_is_loaded
     page.wait_for_function("() => document.querySelectorAll('#photos li').length === 2")
 
 
+def test_what_is_compared_stays_when_another_photo_is_done(open_page):
+    page = open_page()
+    done = "() => document.querySelectorAll('#photos li.done').length === {}"
+    choose(page, ("one.png", file_of(picture())))
+    page.wait_for_function(done.format(1))
+    choose(page, ("two.png", file_of(picture(2000, 1000))))
+    page.locator("#handle").press("ArrowRight")
+    page.wait_for_function(done.format(2))
+    assert page.text_content("#looked-at-title") == "one.png"
+    choose(page, ("three.png", file_of(picture(16, 20))))
+    page.wait_for_function(done.format(3))
+    assert page.text_content("#looked-at-title") == "three.png"
+
+
 def test_of_too_many_photos_the_first_are_taken_and_the_others_named(open_page):
     page, held = open_page(), []
 

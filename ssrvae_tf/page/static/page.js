@@ -15,6 +15,7 @@ const viewer = new Viewer(element("viewer"), {
 const cards = new Map(); // by the photo's key
 let options = null;
 let shown = null; // the photo that is looked at
+let compares = false; // whether a person does: what is shown then stays when another photo is done
 let due = 0;
 let changes = 0; // of `cards`
 
@@ -65,6 +66,7 @@ async function send(file) {
 let sending = Promise.resolve();
 function add(files) {
   element("messages").replaceChildren();
+  compares = false;
   for (const file of files) {
     const placeholder = new Card({ name: file.name, state: "sending" });
     placeholder.show(URL.createObjectURL(file));
@@ -138,6 +140,7 @@ class Card {
     };
     this.look = button("Look", () => {
       this.open();
+      compares = true;
       element("looked-at").scrollIntoView({ block: "nearest" });
     });
     this.download = made("a", { className: "button quiet", textContent: "Download" });
@@ -199,7 +202,7 @@ class Card {
       Object.assign(this.download, { href: `photos/${this.key}/result`, download: result.name });
       this.download.setAttribute("aria-label", `Download: ${result.name}`);
       this.show(`photos/${this.key}/after/0/0_0.jpg`);
-      if (!shown || before) this.open();
+      if (!shown || (before && !compares)) this.open();
     }
   }
 
@@ -218,6 +221,7 @@ class Card {
   }
 
   async repeat() {
+    compares = false;
     const photo = await ask(`photos/${this.key}/again?${chosen()}`, { method: "POST" });
     const card = new Card(photo);
     if (this.address?.startsWith("blob:") || this.photo.result) card.show(this.picture.src);
@@ -324,6 +328,9 @@ addEventListener("drop", (event) => {
 });
 addEventListener("paste", (event) => add([...event.clipboardData.files]));
 
+for (const touch of ["pointerdown", "wheel", "keydown"]) {
+  element("looked-at").addEventListener(touch, () => (compares = true), { passive: true });
+}
 element("in").addEventListener("click", () => viewer.zoomBy(STEP));
 element("out").addEventListener("click", () => viewer.zoomBy(1 / STEP));
 element("fit").addEventListener("click", () => viewer.fit());
