@@ -167,6 +167,12 @@ def test_what_is_compared_stays_when_another_photo_is_done(open_page):
     choose(page, ("three.png", file_of(picture(16, 20))))
     page.wait_for_function(done.format(3))
     assert page.text_content("#looked-at-title") == "three.png"
+    page.get_by_role("button", name="Remove: one.png").click()
+    choose(page, ("four.png", file_of(picture(2000, 1000))), ("five.png", file_of(picture())))
+    page.locator("#handle").press("ArrowRight")
+    page.get_by_role("button", name="Remove: three.png").click()
+    page.wait_for_function(done.format(3))
+    assert page.text_content("#looked-at-title") == "five.png", "what was compared is gone"
 
 
 def test_of_too_many_photos_the_first_are_taken_and_the_others_named(open_page):

@@ -210,6 +210,7 @@ class Card {
     const { name, result } = this.photo;
     shown?.row.removeAttribute("aria-current");
     shown = this;
+    compares = false;
     this.row.setAttribute("aria-current", "true");
     const { before, after } = result;
     element("looked-at").hidden = false;
